@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 
@@ -74,3 +74,11 @@ class Statement:
     """SHOW: the parameter, folded."""
     hint: str = ""
     """``primary``, ``standby`` or a node's name, out of a comment ``/* helios: primary */``."""
+    plain: bool = field(init=False, compare=False, repr=False)
+    """It leaves nothing behind that the proxy has to look after."""
+
+    def __post_init__(self) -> None:
+        left = (
+            self.control.value or self.settings or self.pins or self.frees is not None or self.shows or self.copies_in
+        )
+        object.__setattr__(self, "plain", not (left or self.resets or self.discards or self.has_control))

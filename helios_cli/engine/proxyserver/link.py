@@ -6,8 +6,8 @@ import asyncio
 import os
 import ssl
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation
@@ -31,12 +31,14 @@ class Account:
     """As whom to log in, and how."""
 
     user: str
-    password: str | None
+    password: str | scram.ClientKeys | None
     database: str
     tls: str = "disable"
     """As ``backend_tls``."""
     context: ssl.SSLContext | None = None
     """Where ``tls`` is not ``disable``."""
+    parameters: Mapping[str, str] = field(default_factory=lambda: {"client_encoding": "UTF8"})
+    """What the session begins with."""
 
 
 class Link(asyncio.Protocol):
@@ -53,6 +55,8 @@ class Link(asyncio.Protocol):
         ``on_lost`` is called once at most, and only of a link that was logged in.
         """
         self.parameters: dict[str, str] = {}
+        self.pid, self.key = 0, b""
+        """For CancelRequest."""
         self._on_notify, self._on_status, self._on_lost = on_notify, on_status, on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -69,6 +73,11 @@ class Link(asyncio.Protocol):
         """Whether queries can be sent."""
         return self._login is None and not self._lost and self._transport is not None
 
+    @property
+    def is_logged_in(self) -> bool:
+        """Whether the login is over, and was not refused."""
+        return self._login is None
+
     async def open(self, host: str, port: int, account: Account) -> None:
         """Connect and log in.
 
@@ -80,7 +89,7 @@ class Link(asyncio.Protocol):
             database=account.database,
             credential=account.password,
             nonce=os.urandom(scram.NONCE_BYTES),
-            parameters={"application_name": APPLICATION_NAME, "client_encoding": "UTF8"},
+            parameters={"application_name": APPLICATION_NAME, **account.parameters},
             tls=account.tls,
         )
         try:
@@ -117,6 +126,13 @@ class Link(asyncio.Protocol):
         self._waiting.append(answer)
         self._write(client.query(sql))
         return answer
+
+    def detach(self) -> asyncio.Transport:
+        """The connection, for another protocol: this one has nothing to do with it any more."""
+        transport, self._transport = self._transport, None
+        assert transport is not None and self.is_logged_in
+        self._lost = "detached"
+        return transport
 
     def close(self) -> None:
         """End it; nobody is told. Idempotent."""
@@ -159,6 +175,7 @@ class Link(asyncio.Protocol):
         if login.done:
             self._login = None
             self.parameters.update(login.parameters)
+            self.pid, self.key = login.pid, login.key
             if not self._logged_in.done():
                 self._logged_in.set_result(None)
             self._take(login.rest)

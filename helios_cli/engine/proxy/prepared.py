@@ -1,0 +1,235 @@
+"""Prepared statements that survive a change of backend: one name for each text, prepared again where it is missing.
+
+A client's Parse, Bind, Describe and Close are kept as *steps*, which do not say how a backend knows the statement. They
+are rendered for the backend that they go to: a Parse of what is prepared there becomes a Close of nothing, whose answer
+has the length of the one that the client waits for, and a Bind of what is not has a Parse put before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from struct import Struct
+from typing import Final
+from weakref import WeakValueDictionary
+
+from helios_cli.engine.proxy.statement import Statement
+
+PREFIX: Final = b"hp_"
+"""Of the names at the backends. A client's own names never get there."""
+
+STATEMENTS_MAX: Final = 1000
+"""Prepared statements of one backend; beyond them the one that was prepared first is closed."""
+
+_HEAD: Final = Struct("!cI")
+_pack = _HEAD.pack
+_NOTHING: Final = _pack(b"C", 9) + b"Shp_\0"
+"""Close of a statement that no backend has: answered like every Close, and done with."""
+
+PASS, DROP, AS_PARSE = range(3)
+"""What becomes of a ParseComplete or CloseComplete: the client gets it, does not, or gets a ParseComplete for it."""
+
+
+class Prepared:
+    """One text with its parameter types, for all clients that prepare it."""
+
+    __slots__ = ("__weakref__", "body", "name", "statement")
+
+    def __init__(self, name: bytes, body: bytes, statement: Statement) -> None:
+        self.name = name
+        """At the backends."""
+        self.body = body
+        """Of the Parse, behind the name: text, NUL, types."""
+        self.statement = statement
+
+    def parse(self, name: bytes | None = None) -> bytes:
+        """The Parse message; under another name than its own, if one is given."""
+        body = (self.name if name is None else name) + b"\0" + self.body
+        return _pack(b"P", len(body) + 4) + body
+
+
+class SharedStatements:
+    """Every text that some client or backend has prepared."""
+
+    def __init__(self) -> None:
+        self._by_body: WeakValueDictionary[bytes, Prepared] = WeakValueDictionary()
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._by_body)
+
+    def share(self, body: bytes, statement: Statement) -> Prepared:
+        """The one for a Parse's body."""
+        found = self._by_body.get(body)
+        if found is None:
+            self._last += 1
+            found = Prepared(PREFIX + str(self._last).encode(), body, statement)
+            self._by_body[body] = found
+        return found
+
+
+class Step:
+    """One message of a client about a prepared statement; see the subclasses."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        """The client's own message, or several that are passed on as they are."""
+
+    def render(self, backend: BackendStatements, out: list[bytes]) -> None:
+        """Put what the backend gets for it into ``out``."""
+        out.append(self.raw)
+
+
+class ParseStep(Step):
+    """Parse of a named statement."""
+
+    __slots__ = ("client_name", "prepared")
+
+    def __init__(self, raw: bytes, client_name: bytes, prepared: Prepared) -> None:
+        super().__init__(raw)
+        self.client_name = client_name
+        self.prepared = prepared
+
+    def render(self, backend: BackendStatements, out: list[bytes]) -> None:
+        if backend.has(self.prepared):
+            out.append(_NOTHING)
+            backend.plan.append((AS_PARSE, None, self.client_name))
+        else:
+            backend.prepare(self.prepared, out, PASS, self.client_name)
+
+
+class UnnamedParseStep(Step):
+    """Parse of the unnamed statement."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, raw: bytes, body: bytes) -> None:
+        super().__init__(raw)
+        self.body = body
+
+    def render(self, backend: BackendStatements, out: list[bytes]) -> None:
+        out.append(self.raw)
+        backend.plan.append((PASS, None, None))
+        backend.unnamed = self.body
+
+
+class UseStep(Step):
+    """Bind or Describe of a named statement: ``head`` and ``rest`` are the message's parts around its name."""
+
+    __slots__ = ("head", "prepared", "rest")
+
+    def __init__(self, raw: bytes, head: bytes, prepared: Prepared, rest: bytes) -> None:
+        super().__init__(raw)
+        self.head = head
+        self.prepared = prepared
+        self.rest = rest
+
+    def render(self, backend: BackendStatements, out: list[bytes]) -> None:
+        prepared = self.prepared
+        if not backend.has(prepared):
+            backend.prepare(prepared, out, DROP, None)
+        head, name, rest = self.head, prepared.name, self.rest
+        out.append(_pack(head[:1], len(head) + len(name) + len(rest) + 3) + head[1:] + name + rest)
+
+
+class UseUnnamedStep(Step):
+    """Bind or Describe of the unnamed statement, which an earlier unit has prepared."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, raw: bytes, body: bytes) -> None:
+        super().__init__(raw)
+        self.body = body
+
+    def render(self, backend: BackendStatements, out: list[bytes]) -> None:
+        if backend.unnamed != self.body:
+            body = b"\0" + self.body
+            out.append(_pack(b"P", len(body) + 4) + body)
+            backend.plan.append((DROP, None, None))
+            backend.unnamed = self.body
+        out.append(self.raw)
+
+
+class CloseStep(Step):
+    """Close of a statement, which the backends keep, or of a portal."""
+
+    __slots__ = ("is_statement",)
+
+    def __init__(self, raw: bytes, *, is_statement: bool) -> None:
+        super().__init__(raw)
+        self.is_statement = is_statement
+
+    def render(self, backend: BackendStatements, out: list[bytes]) -> None:
+        out.append(_NOTHING if self.is_statement else self.raw)
+        backend.plan.append((PASS, None, None))
+
+
+class BackendStatements:
+    """What one backend has prepared, and what becomes of the acknowledgements that are on their way."""
+
+    __slots__ = ("_pending", "known", "plan", "unnamed")
+
+    def __init__(self) -> None:
+        self.known: dict[Prepared, None] = {}
+        self.unnamed: bytes | None = None
+        """Body of the unnamed statement's Parse."""
+        self.plan: deque[tuple[int, Prepared | None, bytes | None]] = deque()
+        """For each ParseComplete or CloseComplete to come: what becomes of it, what it prepared, the client's name."""
+        self._pending: set[Prepared] = set()
+
+    def has(self, prepared: Prepared) -> bool:
+        """Whether it is prepared there, or will be by a message that was sent before."""
+        return prepared in self.known or prepared in self._pending
+
+    def prepare(self, prepared: Prepared, out: list[bytes], action: int, client_name: bytes | None) -> None:
+        """Prepare it; the oldest goes when there are too many."""
+        if len(self.known) + len(self._pending) >= STATEMENTS_MAX and self.known:
+            oldest = next(iter(self.known))
+            del self.known[oldest]
+            self.close(oldest, out)
+        out.append(prepared.parse())
+        self._pending.add(prepared)
+        self.plan.append((action, prepared, client_name))
+
+    def close(self, prepared: Prepared, out: list[bytes]) -> None:
+        """Forget one."""
+        self.known.pop(prepared, None)
+        body = b"S" + prepared.name + b"\0"
+        out.append(_pack(b"C", len(body) + 4) + body)
+        self.plan.append((DROP, None, None))
+
+    def came(self) -> int:
+        """An acknowledgement has come: what becomes of it."""
+        if not self.plan:
+            return PASS
+        action, prepared, _ = self.plan.popleft()
+        if prepared is not None:
+            self._pending.discard(prepared)
+            self.known[prepared] = None
+        return action
+
+    def ended(self) -> list[bytes]:
+        """ReadyForQuery: the client's names whose Parse did not come to pass."""
+        if not self.plan:
+            return []
+        names = [name for _, _, name in self.plan if name is not None]
+        self.plan.clear()
+        self._pending.clear()
+        return names
+
+    def clear(self) -> None:
+        """Nothing is prepared any more: DISCARD ALL, DEALLOCATE ALL."""
+        self.known.clear()
+        self._pending.clear()
+        self.plan.clear()
+        self.unnamed = None
+
+
+def render(steps: Iterable[Step], backend: BackendStatements) -> bytes:
+    """The bytes for a backend."""
+    out: list[bytes] = []
+    for step in steps:
+        step.render(backend, out)
+    return b"".join(out)

@@ -1,0 +1,56 @@
+"""The parameters that sessions have set: what a backend must be told before it serves another client's session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from helios_cli.engine.proxy.statement import Setting
+
+_LAST: Final = ("session_authorization", "role")
+"""Set behind all others, since they may take the right to set those; and reset before them."""
+_RESET: Final = {"session_authorization": "RESET SESSION AUTHORIZATION", "role": "RESET ROLE"}
+
+Settings = Mapping[str, str]
+"""Parameter to the statement that sets it. Never changed in place: equal objects are equal settings at a glance."""
+
+
+def difference(has: Settings, wants: Settings) -> str:
+    """The statements that make a session with some settings one with others; empty when there is nothing to do."""
+    gone = [name for name in has if name not in wants]
+    gone.sort(key=lambda name: name not in _LAST)
+    other = [name for name, text in wants.items() if has.get(name) != text]
+    if "session_authorization" in has and "session_authorization" in wants and other:
+        # Nothing may be set as somebody else.
+        return everything(wants)
+    other.sort(key=lambda name: _LAST.index(name) + 1 if name in _LAST else 0)
+    return "; ".join([*(_RESET.get(name, f"RESET {name}") for name in gone), *(wants[name] for name in other)])
+
+
+def everything(wants: Settings) -> str:
+    """The statements for a session of which nothing is known."""
+    return "; ".join([*_RESET.values(), "RESET ALL", *filter(None, [difference({}, wants)])])
+
+
+def changed(settings: Settings, changes: Iterable[Setting], began_with: Settings) -> Settings:
+    """Settings after some changes."""
+    result = dict(settings)
+    for change in changes:
+        result.pop(change.name, None)
+        text = change.text if change.text is not None else began_with.get(change.name)
+        if text is not None:
+            result[change.name] = text
+    return result
+
+
+def startup_settings(parameters: Mapping[str, str]) -> Settings:
+    """What a client asks for when it connects: statements by parameter."""
+    return {
+        name.lower(): f"SELECT set_config({_literal(name)}, {_literal(value)}, false)"
+        for name, value in parameters.items()
+    }
+
+
+def _literal(text: str) -> str:
+    quoted = "'" + text.replace("'", "''") + "'"
+    return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted

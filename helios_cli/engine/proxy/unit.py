@@ -1,0 +1,232 @@
+"""A unit: what a client sends until it has to wait for an answer, and what is known of it.
+
+That is one Query or FunctionCall, or the messages of the extended protocol up to Sync. The messages are kept as they
+came, so that the unit can be sent again elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import xxhash
+
+from helios_cli.engine.errors import ProtocolViolation
+from helios_cli.engine.proxy.prepared import (
+    CloseStep,
+    ParseStep,
+    Prepared,
+    SharedStatements,
+    Step,
+    UnnamedParseStep,
+    UseStep,
+    UseUnnamedStep,
+)
+from helios_cli.engine.proxy.statement import Access, Control, Setting, Statement
+from helios_cli.engine.types import WriteId
+
+BIND, CLOSE, DESCRIBE, EXECUTE, FLUSH, PARSE, QUERY, CALL, SYNC, TERMINATE = b"BCDEHPQFSX"
+COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
+
+UNKNOWN: Final = Statement(Access.WRITE, "not known to the proxy")
+"""What runs under a name that the proxy does not know: a statement of SQL's PREPARE, a portal of an earlier unit."""
+
+CLASSES_MAX: Final = 4096
+
+
+class Unit:
+    """One unit of one client."""
+
+    __slots__ = (
+        "access", "attempts", "bytes", "closed", "copied", "deadline", "executed", "expected", "failed", "forgotten",
+        "fresh", "hint", "name", "passed", "portals", "repeated", "seen", "simple", "skip", "statements", "steps", "wrapped",
+    )  # fmt: skip
+
+    def __init__(self, *, simple: bool) -> None:
+        self.simple = simple
+        self.closed = simple
+        """Nothing more of it will come: Sync is there."""
+        self.copied = False
+        """The client has said that its COPY data is at its end."""
+        self.steps: list[Step] = []
+        self.bytes = 0
+        """Of the client's messages."""
+        self.access = Access.READ
+        self.hint = ""
+        self.statements: list[Statement] = []
+        """Those it prepares, binds, describes or runs."""
+        self.executed: list[Statement] = []
+        """Those it runs, as far as it is known."""
+        self.portals: dict[bytes, Statement] = {}
+        self.forgotten = False
+        """Its messages are too many to be kept: it cannot be sent again."""
+        self.failed = False
+        """An error was answered."""
+        self.name: WriteId | None = None
+        """Under which it is done only once."""
+        self.wrapped = False
+        """It runs in a block of the proxy's own, so that the commit can be asked after."""
+        self.repeated = False
+        """It was sent before, and nobody knows what came of that."""
+        self.attempts = 0
+        self.deadline = 0.0
+        """When it has waited too long for a node that can run it; 0 before it waits."""
+        self.passed = 0
+        """Bytes of the answer that the client has."""
+        self.seen: xxhash.xxh3_128 | None = None
+        """Digest of these bytes; None when they came at once."""
+        self.skip = 0
+        """Bytes of the answer to come that the client has already."""
+        self.expected = b""
+        """Their digest."""
+        self.fresh: xxhash.xxh3_128 | None = None
+        """Digest of what has come anew of them."""
+
+    def add(self, step: Step) -> None:
+        """One more message."""
+        self.steps.append(step)
+        self.bytes += len(step.raw)
+
+    def touch(self, statement: Statement) -> None:
+        """A statement is in it."""
+        self.statements.append(statement)
+        if statement.access > self.access:
+            self.access = statement.access
+        if statement.hint:
+            self.hint = statement.hint
+
+    @property
+    def control(self) -> Control:
+        """What it does to the block, where it does one thing."""
+        return self.executed[0].control if len(self.executed) == 1 else Control.NONE
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether it begins a block that only reads."""
+        return len(self.executed) == 1 and self.executed[0].read_only
+
+    @property
+    def can_be_named(self) -> bool:
+        """Whether it is one write that commits by itself, so that sending it again does it once."""
+        return len(self.executed) == 1 and self.executed[0].named and len(self.statements) == 1 and self.closed
+
+    @property
+    def settings(self) -> list[Setting]:
+        """What it changes for the rest of the session."""
+        return [setting for statement in self.executed for setting in statement.settings]
+
+
+class ClientStatements:
+    """One client's names for what it has prepared."""
+
+    __slots__ = ("_classes", "_of", "names", "shared", "unnamed", "unnamed_class")
+
+    def __init__(
+        self, shared: SharedStatements, of: Callable[[str], Statement], classes: dict[bytes, Statement]
+    ) -> None:
+        """``of`` classifies a text; ``classes`` remembers it by the Parse's body, for all clients."""
+        self.shared = shared
+        self._of = of
+        self._classes = classes
+        self.names: dict[bytes, Prepared] = {}
+        self.unnamed: bytes | None = None
+        self.unnamed_class = UNKNOWN
+
+    def classify(self, body: bytes) -> Statement:
+        """The class of a Parse's text."""
+        found = self._classes.get(body)
+        if found is None:
+            text = body[: body.index(0)] if 0 in body else body
+            found = self._of(text.decode("utf-8", "surrogateescape"))
+            if len(self._classes) >= CLASSES_MAX:
+                self._classes.clear()
+            self._classes[body] = found
+        return found
+
+    def take(self, unit: Unit, code: int, raw: bytes) -> None:
+        """Put one message of the extended protocol into a unit.
+
+        Raises:
+            ProtocolViolation: it is malformed; the connection has to end.
+        """
+        if code == BIND:
+            self._bind(unit, raw)
+        elif code == EXECUTE:
+            unit.add(Step(raw))
+            statement = unit.portals.get(raw[5 : _end_of_string(raw, 5)], UNKNOWN)
+            unit.executed.append(statement)
+            if statement is UNKNOWN:
+                unit.touch(UNKNOWN)
+        elif code == PARSE:
+            self._parse(unit, raw)
+        elif code == DESCRIBE:
+            self._describe(unit, raw)
+        elif code == CLOSE:
+            self._close(unit, raw)
+        else:
+            unit.add(Step(raw))
+
+    def _parse(self, unit: Unit, raw: bytes) -> None:
+        stop = _end_of_string(raw, 5)
+        name, body = raw[5:stop], raw[stop + 1 :]
+        _end_of_string(body, 0)
+        statement = self.classify(body)
+        unit.touch(statement)
+        if name:
+            prepared = self.shared.share(body, statement)
+            self.names[name] = prepared
+            unit.add(ParseStep(raw, name, prepared))
+        else:
+            self.unnamed = body
+            self.unnamed_class = statement
+            unit.add(UnnamedParseStep(raw, body))
+
+    def _bind(self, unit: Unit, raw: bytes) -> None:
+        stop = _end_of_string(raw, 5)
+        portal = raw[5:stop]
+        end = _end_of_string(raw, stop + 1)
+        unit.portals[portal] = self._use(unit, raw, raw[stop + 1 : end], b"B" + raw[5 : stop + 1], raw[end:])
+
+    def _describe(self, unit: Unit, raw: bytes) -> None:
+        if raw[5:6] == b"S":
+            self._use(unit, raw, raw[6 : _end_of_string(raw, 6)], b"DS", b"\0")
+        else:
+            unit.add(Step(raw))
+
+    def _use(self, unit: Unit, raw: bytes, name: bytes, head: bytes, rest: bytes) -> Statement:
+        if not name and self.unnamed is not None:
+            unit.add(UseUnnamedStep(raw, self.unnamed))
+            statement = self.unnamed_class
+        else:
+            prepared = self.names.get(name)
+            if prepared is None:
+                # The server says that there is none, or knows it by SQL's PREPARE.
+                unit.add(Step(raw))
+                statement = UNKNOWN
+            else:
+                unit.add(UseStep(raw, head, prepared, rest))
+                statement = prepared.statement
+        if statement not in unit.statements:
+            unit.touch(statement)
+        return statement
+
+    def _close(self, unit: Unit, raw: bytes) -> None:
+        is_statement = raw[5:6] == b"S"
+        if is_statement:
+            name = raw[6 : _end_of_string(raw, 6)]
+            if not name:
+                self.unnamed = None
+            elif self.names.pop(name, None) is None:
+                is_statement = False  # perhaps one of SQL's PREPARE
+        unit.add(CloseStep(raw, is_statement=is_statement))
+
+    def forget(self, name: bytes) -> None:
+        """It was not prepared after all."""
+        self.names.pop(name, None)
+
+
+def _end_of_string(raw: bytes, start: int) -> int:
+    stop = raw.find(0, start)
+    if stop < 0:
+        raise ProtocolViolation("invalid string in message")
+    return stop

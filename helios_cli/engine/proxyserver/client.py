@@ -1,0 +1,536 @@
+"""A client's session: its units go to backends and their answers back, and what they leave behind is remembered.
+
+A unit that needs no block goes to a backend for itself; a block, a pin or pool_mode = session keeps the backend. What
+happens when a backend is lost is in ``recovery``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import xxhash
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.proxy.block import Block
+from helios_cli.engine.proxy.prepared import Step, render
+from helios_cli.engine.proxy.settings_sync import Settings, changed, difference, everything, startup_settings
+from helios_cli.engine.proxy.statement import Control, Statement
+from helios_cli.engine.proxy.unit import Unit
+from helios_cli.engine.proxyserver import local_answers
+from helios_cli.engine.proxyserver.backend import Backend, Command
+from helios_cli.engine.proxyserver.placing import Placing
+from helios_cli.engine.proxyserver.recovery import Recovery
+from helios_cli.engine.types import Lsn, Token
+from helios_cli.engine.wire import backend as messages
+from helios_cli.engine.wire import client as wire
+from helios_cli.engine.wire.startup import parse_options
+
+if TYPE_CHECKING:
+    from helios_cli.engine.proxyserver.proxy import Proxy
+    from helios_cli.engine.wire.scram import ClientKeys
+
+log = logging.getLogger(__name__)
+
+IDLE, IN_BLOCK, FAILED = b"ITE"
+READY: Final = {IDLE: messages.READY_IDLE, IN_BLOCK: messages.READY_IN_TRANSACTION, FAILED: messages.READY_FAILED}
+
+NO_SETTINGS: Final = ("user", "database", "options", "replication")
+"""Of a startup packet: they are no settings of a session."""
+
+OWN_PARAMETERS: Final = frozenset(("in_hot_standby", "helios.lsn", "default_transaction_read_only"))
+"""Reported by nodes about themselves; through the proxy there is always somebody who takes writes."""
+
+WRITE_ID: Final = "helios.write_id"
+FLOOR_ASKED: Final = 1 << 63
+"""The floor of a session whose last write at a plain PostgreSQL has no known LSN yet."""
+
+PG_LSN: Final = "SELECT pg_catalog.pg_current_wal_insert_lsn()"
+
+
+class Client(Placing):
+    """One logged-in application."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        transport: asyncio.Transport,
+        parameters: dict[str, str],
+        keys: ClientKeys | str | None,
+    ) -> None:
+        super().__init__(proxy, transport, parameters, keys)
+        self.pid = proxy.next_pid()
+        self.secret = os.urandom(4)
+        self.address: Any = transport.get_extra_info("peername")
+        self.began_with: Settings = {}
+        self.settings: Settings = {}
+        self.told: dict[str, str] = {}
+        """Parameters as the client knows them."""
+        self.status = IDLE
+        """Of the last ReadyForQuery that the client got."""
+        self.pins: set[str] = set()
+        """Why the session keeps its backend."""
+        self.token = ""
+        """The floor as text, with its term."""
+        self.own_name = ""
+        """The statement by which the client names its next write."""
+        self.recovery: Recovery | None = None
+        """What is being done about a backend that was lost."""
+        self.units = 0
+        self._in_block: Settings | None = None
+        """What the block in hand has set; it holds when the block is committed."""
+        self._welcomed = False
+        self._congested = False
+
+    # Beginning -------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Find a node, and tell the client what it reports."""
+        try:
+            asked = parse_options(self.parameters.get("options", ""))
+        except HeliosError as error:
+            self.fatal(error)
+            return
+        asked |= {name: value for name, value in self.parameters.items() if name not in NO_SETTINGS}
+        self.began_with = self.settings = startup_settings(asked)
+        self.unit = Unit(simple=True)
+        self.choose(self.unit)
+
+    def _welcome(self, backend: Backend) -> None:
+        self._welcomed = True
+        self.told = backend.parameters
+        told = {name: value for name, value in backend.parameters.items() if name not in OWN_PARAMETERS}
+        parts = [messages.parameter_status(name, value) for name, value in told.items()]
+        parts += [
+            messages.parameter_status("in_hot_standby", "off"),
+            messages.parameter_status("default_transaction_read_only", "off"),
+            messages.backend_key_data(self.pid, self.secret),
+            messages.READY_IDLE,
+        ]
+        self.transport.write(b"".join(parts))
+        log.info("session %d of %s@%s from %s begins", self.pid, self.user, self.database, self.shown_address)
+        if not self.keeps_backend:
+            self.give_back(backend)
+        self.unit_done()
+
+    @property
+    def shown_address(self) -> str:
+        """Where the client is, for people."""
+        return f"{self.address[0]}:{self.address[1]}" if isinstance(self.address, tuple) else "a local socket"
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether the unit in hand is on its way."""
+        return self._sent
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, unit: Unit) -> None:
+        self.units += 1
+        backend = self.backend
+        if self.block is not None and backend is None:
+            if self.block.lost:
+                local_answers.in_lost_block(self, unit)
+            else:
+                Recovery(self).resume_block()
+            return
+        if unit.statements and not unit.statements[0].plain and local_answers.answered(self, unit):
+            return
+        if backend is not None:
+            self.agree(unit, backend)
+        else:
+            self.choose(unit)
+
+    def agree(self, unit: Unit, backend: Backend) -> None:
+        """Make the backend's session like the client's, then send."""
+        if backend.settings is not self.settings and self.status == IDLE:
+            if not backend.settings_known:
+                sql = everything(self.settings)
+            else:
+                sql = difference(backend.settings, self.settings) if backend.settings != self.settings else ""
+            if sql:
+                backend.settings_known = False
+                backend.command(sql, self._agreed)
+                return
+            backend.settings = self.settings
+        self._send(unit, backend)
+
+    def _agreed(self, command: Command) -> None:
+        backend, unit = self.backend, self.unit
+        if backend is None or backend.closed:
+            return  # its loss comes next
+        if command.error is not None:
+            self.detach(backend)
+            backend.leave()
+            self.give_up(command.error)
+            return
+        backend.settings, backend.settings_known = self.settings, True
+        if unit is not None:
+            self._send(unit, backend)
+
+    def _send(self, unit: Unit, backend: Backend) -> None:
+        if not self._welcomed:
+            self._welcome(backend)
+            return
+        if backend.parameters is not self.told:
+            self._tell(backend.parameters)
+        if self.recovery is not None:
+            self.recovery.ready(backend)
+        else:
+            self.send_unit(unit, backend)
+
+    def send_unit(self, unit: Unit, backend: Backend) -> None:
+        """Send the unit in hand, with what has to come before it."""
+        before = ""
+        if (unit.access or self.block is not None) and backend.node.is_heliosdb:
+            before = self._name(unit)
+            if unit.wrapped:
+                self.recovery = Recovery(self)
+                self.recovery.wrap(unit, backend)
+                return
+        unit.attempts += 1
+        steps = unit.steps
+        if unit.simple:
+            backend.statements.unnamed = None
+            data = steps[0].raw if len(steps) == 1 else b"".join([step.raw for step in steps])
+        else:
+            data = render(steps, backend.statements)
+        backend.send(data, before)
+        self.mark_sent(unit)
+        if self.proxy.debug:
+            log.debug("routing: session %d, %s to node %s", self.pid, _why(unit), backend.node.name)
+
+    def mark_sent(self, unit: Unit) -> None:
+        """The unit in hand, as far as it has come, is on its way."""
+        self._sent, self._sent_steps = True, len(unit.steps)
+
+    def _send_steps(self, steps: list[Step]) -> None:
+        backend, unit = self.backend, self.unit
+        if backend is None or unit is None:
+            return
+        backend.more(render(steps, backend.statements))
+        if unit.bytes > self.proxy.settings.replay_max_bytes:
+            unit.steps.clear()
+            self._sent_steps = 0
+            unit.forgotten = True
+
+    def _name(self, unit: Unit) -> str:
+        """What names the write in hand, so that it can be asked after; empty where it has or needs no name."""
+        if self.own_name:
+            name, self.own_name = self.own_name, ""
+            return name
+        if self.block is not None:
+            if unit.control is not Control.COMMIT or not self.block.wrote or self.status != IN_BLOCK:
+                return ""
+        elif not unit.can_be_named:
+            unit.wrapped = self.proxy.can_wrap(unit)
+            return ""
+        if unit.name is None:
+            unit.name = self.proxy.names.take()
+        return f"SET {WRITE_ID} = '{unit.name}'"
+
+    def _sync_alone(self, raw: bytes) -> None:
+        self.transport.write(READY[self.status])
+
+    # Answers ---------------------------------------------------------------------------------------------------------
+
+    def answer(self, data: bytes) -> None:
+        """A part of the answer to the unit in hand."""
+        if self.recovery is not None:
+            self.recovery.answer(data)
+            return
+        unit = self.unit
+        if unit is None:
+            return
+        if unit.skip:
+            data = self._new_part(unit, data)
+            if not data:
+                return
+        seen = unit.seen
+        if seen is None:
+            seen = unit.seen = xxhash.xxh3_128()
+        seen.update(data)
+        unit.passed += len(data)
+        self.transport.write(data)
+        if self._congested and self.backend is not None:
+            self.backend.pause()
+
+    def _new_part(self, unit: Unit, data: bytes) -> bytes:
+        """What of an answer that comes again the client does not have. Nothing when it comes out otherwise."""
+        known = data[: unit.skip]
+        unit.skip -= len(known)
+        if unit.fresh is None:
+            unit.fresh = xxhash.xxh3_128()
+        unit.fresh.update(known)
+        if not unit.skip and unit.fresh.digest() != unit.expected:
+            Recovery(self).differs()
+            return b""
+        return data[len(known) :]
+
+    def unit_over(self, data: bytes, status: int, unprepared: list[bytes]) -> None:
+        """The unit in hand is answered."""
+        if self.recovery is not None:
+            self.recovery.unit_over(data, status)
+        else:
+            self._finish(data, status, unprepared)
+
+    def _finish(self, data: bytes, status: int, unprepared: list[bytes]) -> None:
+        """The rest of an answer, ReadyForQuery included."""
+        unit, backend = self.unit, self.backend
+        assert unit is not None and backend is not None
+        if unit.skip:
+            data = self._new_part(unit, data)
+            if self.unit is not unit:
+                return
+        for name in unprepared:
+            self.statements.forget(name)
+        if status != IDLE or self.block is not None:
+            self._note_block(unit, data, status)
+        self.transport.write(data)
+        self._over(unit, backend, status)
+        if status == IDLE and not self.keeps_backend and self.backend is backend:
+            self.give_back(backend)
+        self.unit_done()
+
+    def finish_locally(self, data: bytes, *, failed: bool = False) -> None:
+        """Answer the unit in hand with what the proxy knows; ReadyForQuery is put behind it."""
+        unit, backend = self.unit, self.backend
+        assert unit is not None
+        unit.failed = failed
+        if unit.name is not None or unit.wrapped or (self.block is not None and backend is None):
+            self.block = None  # what had a name is over with it
+        self.status = IDLE if self.block is None else self.status
+        if unit.skip:
+            data = data[unit.skip :]
+            unit.skip = 0
+        self.transport.write(data + READY[self.status])
+        if backend is not None or unit.name is not None:
+            self._over(unit, backend, self.status)
+        if backend is not None and self.status == IDLE and not self.keeps_backend:
+            self.give_back(backend)
+        self.unit_done()
+
+    def _over(self, unit: Unit, backend: Backend | None, status: int) -> None:
+        """The unit is answered: what that changes."""
+        self.status = status
+        if unit.access:
+            self._wrote(backend)
+        for statement in unit.executed:
+            if not statement.plain:
+                self._effects(unit, statement, backend)
+        if self._in_block is not None and self.block is None:
+            settings, self._in_block = self._in_block, None
+            if unit.control is Control.COMMIT and not unit.failed:
+                self.settings = settings
+                if backend is not None:
+                    backend.settings = settings
+        if unit.name is not None and not unit.repeated:
+            self.proxy.names.give_back(unit.name)
+        self.proxy.stats.count(unit, backend)
+
+    @property
+    def keeps_backend(self) -> bool:
+        """Whether the session keeps its backend between blocks."""
+        return bool(self.pins) or self.proxy.keeps_backends
+
+    def _note_block(self, unit: Unit, data: bytes, status: int) -> None:
+        """Remember what was done in the block, so that it can be done again; or that it has ended."""
+        block = self.block
+        if status == IDLE:
+            self.block = None
+            return
+        if block is None:
+            block = self.block = Block(read_only=unit.reads_only, limit=self.proxy.settings.replay_max_bytes)
+        if unit.seen is not None:
+            unit.seen.update(data)
+            digest = unit.seen.digest()
+        else:
+            digest = xxhash.xxh3_128_digest(data)
+        block.add(unit, digest)
+
+    def _wrote(self, backend: Backend | None) -> None:
+        if self.block is not None:
+            self.block.wrote = True
+        elif backend is not None and not backend.node.is_heliosdb and self.proxy.wants_floors:
+            self.floor = FLOOR_ASKED
+            backend.command(PG_LSN, self._floor_came)
+
+    def _floor_came(self, command: Command) -> None:
+        if command.rows and command.rows[0][0] is not None:
+            self.token = command.rows[0][0].decode()
+            self.floor = int(Lsn.parse(self.token))
+
+    def error_came(self, message: bytes) -> bool:
+        """An ErrorResponse: whether something else is to be done than to pass it on."""
+        unit = self.unit
+        if self.recovery is not None or unit is None:
+            return False
+        unit.failed = True
+        return Recovery(self).takes(unit, message)
+
+    def aside(self, code: int, message: bytes) -> None:
+        """Notices, notifications and parameters."""
+        if code == 0x53:
+            name, value = wire.parse_status(message[5:])
+            if name == "helios.lsn":
+                self.token, self.floor = value, max(self.floor, int(Token.parse(value).lsn))
+            elif self._welcomed and self.backend is not None:
+                self._tell(self.backend.parameters)
+        elif self._welcomed and self.recovery is None:
+            self.transport.write(message)
+
+    def _tell(self, parameters: dict[str, str]) -> None:
+        """The backend's parameters, where the client knows other ones."""
+        told, self.told = self.told, parameters
+        fresh = [(n, v) for n, v in parameters.items() if n not in OWN_PARAMETERS and told.get(n) != v]
+        if fresh:
+            self.transport.write(b"".join([messages.parameter_status(name, value) for name, value in fresh]))
+
+    def copy_begins(self, data: bytes) -> None:
+        """The node wants COPY data."""
+        unit = self.unit
+        self.answer(data)
+        if unit is not None and not unit.copied:
+            self.copying = True
+            if not unit.simple:
+                unit.closed = False
+            self.go_on()
+
+    # What a unit leaves behind -------------------------------------------------------------------------------------
+
+    def _effects(self, unit: Unit, statement: Statement, backend: Backend | None) -> None:
+        if unit.failed:
+            if statement.settings and statement.count > 1 and backend is not None:
+                backend.settings_known = False
+            return
+        if statement.pins:
+            self.pins.add(statement.pins)
+        if statement.settings or statement.resets:
+            self._set(statement, backend)
+        if statement.discards:
+            self.pins.clear()
+            self.statements.names.clear()
+            if backend is not None:
+                backend.statements.clear()
+
+    def _set(self, statement: Statement, backend: Backend | None) -> None:
+        for one in statement.settings:
+            if one.name == WRITE_ID:
+                self.own_name = one.text or ""
+        changes = [one for one in statement.settings if one.name != WRITE_ID]
+        base = self._in_block if self._in_block is not None else self.settings
+        fresh = changed(self.began_with if statement.resets else base, changes, self.began_with)
+        if self.block is not None:
+            self._in_block = fresh
+            return
+        self.settings = fresh
+        if backend is None:
+            return
+        if statement.resets:
+            backend.settings = changed({}, changes, {})
+        else:
+            backend.settings = fresh
+
+    # Ends ------------------------------------------------------------------------------------------------------------
+
+    def give_up(self, error: HeliosError) -> None:
+        """The unit in hand cannot be done."""
+        if not self._welcomed:
+            self.fatal(error)
+            return
+        self.recovery = None
+        if self.block is not None:
+            self.block.lost = True
+            self._in_block = None
+        self.status = FAILED if self.block is not None else IDLE
+        if self.unit is not None:
+            self.fail(error, READY[self.status])
+
+    def fail_in_block(self, error: HeliosError) -> None:
+        """The unit in hand fails, in a block that has failed before."""
+        self.status = FAILED
+        self.fail(error, messages.READY_FAILED)
+
+    def backend_lost(self, error: HeliosError) -> None:
+        """The connection to the node is gone."""
+        backend, self.backend = self.backend, None
+        if self.closing or backend is None:
+            return
+        self.proxy.cluster.suspect(backend.node, error.message)
+        if self.pins:
+            kept = ", ".join(sorted(self.pins))
+            self.fatal(
+                HeliosError(
+                    f"node {backend.node.name} was lost, and with it what this session kept there: {kept}",
+                    sqlstate="57P01", hint="Connect again.",
+                )
+            )  # fmt: skip
+            return
+        (self.recovery or Recovery(self)).lost(backend, error)
+
+    def cancel(self) -> None:
+        """A CancelRequest of this client."""
+        unit = self.unit
+        if unit is None:
+            return
+        if self.backend is not None and self.backend.busy:
+            self.proxy.cancel(self.backend)
+        elif self.leave_queue():
+            self.give_up(HeliosError("canceling statement due to user request", sqlstate="57014"))
+
+    def pause_writing(self) -> None:
+        """The client takes its answers slower than they come."""
+        self._congested = True
+        if self.backend is not None:
+            self.backend.pause()
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._congested = False
+        if self.backend is not None:
+            self.backend.unpause()
+
+    def fatal(self, error: HeliosError) -> None:
+        """Tell the client why, and close."""
+        if self.closing:
+            return
+        error.severity = "FATAL"
+        if not self.transport.is_closing():
+            self.transport.write(messages.error_response(error))
+            self.transport.close()
+        self._close()
+
+    def leave(self) -> None:
+        """The client has said goodbye."""
+        self.transport.close()
+        self._close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._close()
+
+    def _close(self) -> None:
+        if self.closing:
+            return
+        self.closing = True
+        self.leave_queue()
+        self.proxy.forget(self)
+        backend = self.backend
+        if backend is None:
+            return
+        self.detach(backend)
+        if backend.busy or self._congested:
+            backend.close()
+            return
+        if self.pins or backend.status != IDLE or self.proxy.keeps_backends:
+            backend.settings_known = False
+            backend.statements.clear()
+            backend.command("ROLLBACK" if backend.status != IDLE else "DISCARD ALL", backend.clean_up)
+        else:
+            backend.pool.release(backend)
+
+
+def _why(unit: Unit) -> str:
+    return " and ".join(dict.fromkeys(statement.why for statement in unit.statements)) or "nothing"

@@ -1,0 +1,350 @@
+"""The application's side of a session: bytes become units, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.errors import HeliosError, ProtocolViolation
+from helios_cli.engine.proxy.prepared import Step, UnnamedParseStep
+from helios_cli.engine.proxy.unit import (
+    BIND,
+    CALL,
+    CLOSE,
+    COPY_DATA,
+    COPY_DONE,
+    COPY_FAIL,
+    DESCRIBE,
+    EXECUTE,
+    FLUSH,
+    PARSE,
+    QUERY,
+    SYNC,
+    TERMINATE,
+    UNKNOWN,
+    ClientStatements,
+    Unit,
+)
+from helios_cli.engine.wire import backend as messages
+from helios_cli.engine.wire.limits import LIMITS
+
+if TYPE_CHECKING:
+    from helios_cli.engine.proxyserver.proxy import Proxy
+
+WRITE_HIGH_WATER: Final = 256 * 1024
+HELD_MAX: Final = 1 << 20
+"""Bytes that wait here for the answer to what came before them; then the client is not read."""
+MESSAGE_MAX: Final = 256 << 20
+"""Of one message, which has to be whole before it goes anywhere."""
+SPILL_BYTES: Final = 1 << 20
+"""Of a unit that goes out before its end."""
+
+_u32 = Struct("!I").unpack_from
+_SYNC: Final = b"S\0\0\0\x04"
+_EXTENDED: Final = frozenset((BIND, CLOSE, DESCRIBE, EXECUTE, FLUSH, PARSE, SYNC))
+_COPY: Final = frozenset((COPY_DATA, COPY_DONE, COPY_FAIL))
+
+
+class Dialogue(asyncio.Protocol):
+    """Frames what a client sends. The client's session is the subclass."""
+
+    def __init__(self, proxy: Proxy, transport: asyncio.Transport) -> None:
+        self.proxy = proxy
+        self.transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self.statements = ClientStatements(proxy.shared_statements, proxy.classes.of, proxy.parsed)
+        self.unit: Unit | None = None
+        self.closing = False
+        self.copying = False
+        """The unit in hand wants the client's data."""
+        self._dispatched = False
+        self._sent = False
+        """The unit in hand is on its way, so that more of it can follow."""
+        self._sent_steps = 0
+        self._discarding = False
+        """The unit in hand has failed here: what comes up to Sync is not for anybody."""
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._need = 0
+        self._deaf = False
+        self._stopped = 0
+        """Reasons not to read the client, beside what it has sent already."""
+
+    # Bytes -----------------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        if self._held:
+            self._parts.append(data)
+            self._held += len(data)
+            if self._held < self._need or self._is_stuck():
+                if self._held > HELD_MAX and self._is_stuck():
+                    self._stop_reading()
+                return
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._held = 0
+        elif self.unit is None and not self._discarding:
+            size = len(data)
+            if size > 5 and data[0] == QUERY and _u32(data, 1)[0] + 1 == size:
+                self._query(data)
+                return
+            if size > 20 and data[0] == PARSE and not data[5] and self._is_plain(data, size):
+                self._plain(data)
+                return
+        self._pump(data)
+
+    def _is_plain(self, data: bytes, size: int) -> bool:
+        """Whether this is Parse, Bind, Describe, Execute and Sync of the unnamed statement, and nothing else."""
+        try:
+            at = 1 + _u32(data, 1)[0]
+            if data[at] != BIND or data[at + 5] or data[at + 6]:
+                return False
+            at += 1 + _u32(data, at + 1)[0]
+            if data[at] == DESCRIBE:
+                if data[at + 5] != 0x50 or data[at + 6]:
+                    return False
+                at += 1 + _u32(data, at + 1)[0]
+            if data[at] != EXECUTE or data[at + 5]:
+                return False
+            at += 1 + _u32(data, at + 1)[0]
+            return at + 5 == size and data[at:] == _SYNC
+        except Exception:  # too short, or not what it looked like
+            return False
+
+    def _plain(self, data: bytes) -> None:
+        unit = self.unit = Unit(simple=False)
+        statements = self.statements
+        body = data[6 : 1 + _u32(data, 1)[0]]
+        statement = statements.classify(body)
+        statements.unnamed, statements.unnamed_class = body, statement
+        unit.steps.append(_PlainStep(data, body))
+        unit.bytes = len(data)
+        unit.closed = True
+        unit.access, unit.hint = statement.access, statement.hint
+        unit.statements.append(statement)
+        unit.executed.append(statement)
+        self._dispatch(unit)
+
+    def _query(self, data: bytes) -> None:
+        unit = self.unit = Unit(simple=True)
+        text = data[5:-1]
+        statement = self.proxy.classes.of(text.decode("utf-8", "surrogateescape"))
+        unit.steps.append(Step(data))
+        unit.bytes = len(data)
+        unit.access, unit.hint = statement.access, statement.hint
+        unit.statements.append(statement)
+        unit.executed.append(statement)
+        self._dispatch(unit)
+
+    def _is_stuck(self) -> bool:
+        """Whether what comes now has to wait."""
+        unit = self.unit
+        if unit is None or self._discarding:
+            return False
+        if self.copying:
+            return False
+        return unit.closed or (self._dispatched and not self._sent)
+
+    def _pump(self, data: bytes) -> None:
+        """Handle all that can be handled; the rest is held."""
+        at, size = 0, len(data)
+        try:
+            while not self.closing and size - at >= 5 and not self._is_stuck():
+                code = data[at]
+                length = _u32(data, at + 1)[0]
+                end = at + 1 + length
+                if not LIMITS[code] or not 4 <= length <= min(LIMITS[code], MESSAGE_MAX):
+                    raise _impossible(code, length)
+                if end > size:
+                    self._need = end - at
+                    break
+                self._message(code, data[at:end])
+                at = end
+            else:
+                self._need = 0
+            if self.unit is not None and not self.closing:
+                self._flush_unit()
+        except HeliosError as error:
+            self.fatal(error)
+            return
+        if at < size and not self.closing:
+            self._parts.insert(0, data[at:] if at else data)
+            self._held += size - at
+        if self._deaf and self._held <= HELD_MAX:
+            self._read_again()
+
+    def _message(self, code: int, raw: bytes) -> None:
+        unit = self.unit
+        if code == TERMINATE:
+            self.leave()
+        elif self._discarding:
+            if code == SYNC:
+                self._discarding = False
+                self._ready()
+        elif self.copying and unit is not None:
+            self._copy_message(unit, code, raw)
+        elif code in _EXTENDED:
+            if unit is None:
+                if code == SYNC:
+                    self._sync_alone(raw)
+                    return
+                unit = self.unit = Unit(simple=False)
+            self.statements.take(unit, code, raw)
+            if code == SYNC:
+                unit.closed = True
+                self._unit_complete(unit)
+            elif code == FLUSH or unit.bytes > SPILL_BYTES:
+                self._unit_complete(unit)
+        elif code == QUERY:
+            if unit is not None:
+                # As the server does: an unfinished pipeline ends where a simple query comes.
+                raise ProtocolViolation("a simple query came before the Sync of a pipeline")
+            if raw.find(0, 5) != len(raw) - 1:
+                raise ProtocolViolation("invalid string in message")
+            self._query(raw)
+        elif code == CALL:
+            if unit is not None:
+                raise ProtocolViolation("a function call came before the Sync of a pipeline")
+            unit = self.unit = Unit(simple=True)
+            unit.touch(UNKNOWN)
+            unit.executed.append(UNKNOWN)
+            unit.add(Step(raw))
+            self._dispatch(unit)
+        # What is left over from a COPY that has failed is nobody's.
+
+    def _unit_complete(self, unit: Unit) -> None:
+        if not self._dispatched:
+            self._dispatched = True
+            self._dispatch(unit)
+        else:
+            self._flush_unit()
+
+    def _flush_unit(self) -> None:
+        """Send what has come of a unit that is on its way."""
+        unit = self.unit
+        if unit is None or not self._sent or self._discarding:
+            return
+        fresh = unit.steps[self._sent_steps :]
+        if fresh:
+            self._sent_steps = len(unit.steps)
+            self._send_steps(fresh)
+
+    def _copy_message(self, unit: Unit, code: int, raw: bytes) -> None:
+        if code in _COPY or (not unit.simple and code in (SYNC, FLUSH)):
+            unit.add(Step(raw))
+            if code != COPY_DATA:
+                self._copy_mark(unit, code)
+            return
+        raise ProtocolViolation(f"unexpected message type 0x{code:02X} during COPY from stdin")
+
+    def _copy_mark(self, unit: Unit, code: int) -> None:
+        if code == SYNC:
+            # The server takes no notice of one that comes before the end of the data.
+            unit.closed = unit.copied
+            self.copying = not unit.copied
+        elif code != FLUSH:
+            unit.copied = True
+            self.copying = not unit.simple
+
+    def unit_done(self) -> None:
+        """The unit in hand is answered: what has come meanwhile is next."""
+        self.unit = None
+        self._sent = self._dispatched = self.copying = False
+        self._sent_steps = 0
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Handle what was held."""
+        if self._held and not self.closing:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._held = 0
+            self._pump(data)
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def _stop_reading(self) -> None:
+        if not self._deaf and not self.closing:
+            self._deaf = True
+            self.transport.pause_reading()
+
+    def _read_again(self) -> None:
+        if self._deaf and not self._stopped and not self.closing:
+            self._deaf = False
+            self.transport.resume_reading()
+
+    def backend_writable(self, writable: bool) -> None:
+        """Whether the node takes what the client sends."""
+        self._stopped = 0 if writable else 1
+        if writable:
+            self._read_again()
+        else:
+            self._stop_reading()
+
+    def eof_received(self) -> bool:
+        """The client will send no more: close."""
+        return False
+
+    # Local answers ---------------------------------------------------------------------------------------------------
+
+    def fail(self, error: HeliosError, status: bytes) -> None:
+        """The unit in hand fails here; ``status`` is the ReadyForQuery behind it."""
+        unit = self.unit
+        assert unit is not None
+        self.transport.write(messages.error_response(error))
+        if unit.closed:
+            self.transport.write(status)
+        else:
+            self._discarding = True
+            self._ready_status = status
+        self.unit_done()
+
+    _ready_status = messages.READY_IDLE
+
+    def _ready(self) -> None:
+        self.transport.write(self._ready_status)
+        self.go_on()
+
+    @abstractmethod
+    def _dispatch(self, unit: Unit) -> None:
+        """A unit, or its first part, has come."""
+
+    @abstractmethod
+    def _send_steps(self, steps: list[Step]) -> None:
+        """More of a unit that is on its way."""
+
+    @abstractmethod
+    def _sync_alone(self, raw: bytes) -> None:
+        """A Sync without anything before it."""
+
+    @abstractmethod
+    def fatal(self, error: HeliosError) -> None:
+        """The client has broken the protocol: tell it, and close."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """The client has said goodbye."""
+
+
+class _PlainStep(UnnamedParseStep):
+    """A whole unit of the unnamed statement, passed on in one piece."""
+
+    __slots__ = ()
+
+    def render(self, backend, out):  # type: ignore[no-untyped-def]
+        out.append(self.raw)
+        backend.unnamed = self.body
+
+
+def _impossible(code: int, length: int) -> HeliosError:
+    if not LIMITS[code]:
+        return ProtocolViolation(f"invalid frontend message type {code}")
+    if length > MESSAGE_MAX and length <= LIMITS[code]:
+        return HeliosError(
+            f"a message of {length} bytes is longer than the proxy takes", sqlstate="54000",
+            hint="Send it in parts, or connect to a node.",
+        )  # fmt: skip
+    return ProtocolViolation("invalid message length")

@@ -1,0 +1,201 @@
+"""The backends of one node for one user and database, and the clients that wait for one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Protocol
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.proxyserver.backend import Backend
+
+if TYPE_CHECKING:
+    from helios_cli.engine.proxyserver.nodes import Node
+    from helios_cli.engine.proxyserver.proxy import Proxy
+    from helios_cli.engine.wire.scram import ClientKeys
+
+log = logging.getLogger(__name__)
+
+SWEEP_S: Final = 10.0
+"""Between two looks for backends that have been idle too long."""
+
+NOBODY: Final = ("28", "3D", "42704", "53300")
+"""What a node says to a login that would say the same to the next: not worth trying again."""
+
+
+class Waiting(Protocol):
+    """A client's session that wants a backend."""
+
+    def got(self, backend: Backend) -> None:
+        """Here it is; it is the session's until it is released."""
+
+    def refused(self, node: Node, error: HeliosError) -> None:
+        """There is none to be had."""
+
+
+class Pool:
+    """Backends of (node, user, database): the last used is used first, waiting clients are served in their order."""
+
+    def __init__(self, proxy: Proxy, node: Node, user: str, database: str) -> None:
+        self.proxy = proxy
+        self.node = node
+        self.user = user
+        self.database = database
+        self.keys: ClientKeys | str | None = None
+        """What logs in there: of the client that came last."""
+        self.idle: list[Backend] = []
+        self.all: dict[Backend, None] = {}
+        self.waiting: deque[Waiting] = deque()
+        self.connecting = 0
+        self.waits = 0
+        """Clients that had to wait, since the start."""
+
+    @property
+    def size(self) -> int:
+        """Backends, those that log in included."""
+        return len(self.all) + self.connecting
+
+    def take(self) -> Backend | None:
+        """An idle backend; None: :meth:`wait` for one."""
+        idle = self.idle
+        while idle:
+            backend = idle.pop()
+            if backend.generation == self.node.generation:
+                backend.held = True
+                self.node.active += 1
+                return backend
+            backend.close()
+        return None
+
+    def wait(self, client: Waiting) -> None:
+        """Queue up; a further backend is opened where the limit lets it."""
+        self.waits += 1
+        self.waiting.append(client)
+        self._open_more()
+
+    def give_up(self, client: Waiting) -> None:
+        """The client waits no more."""
+        if client in self.waiting:
+            self.waiting.remove(client)
+
+    def _open_more(self) -> None:
+        limit = self.proxy.settings.pool_size
+        while self.connecting < len(self.waiting) and self.size < limit:
+            self.connecting += 1
+            self.proxy.background(self._open())
+
+    async def _open(self) -> None:
+        generation = self.node.generation
+        try:
+            async with asyncio.timeout(self.proxy.settings.connect_timeout):
+                backend = await self.proxy.connect(self)
+        except (OSError, TimeoutError, HeliosError) as failure:
+            self.connecting -= 1
+            error = failure if isinstance(failure, HeliosError) else _unreachable(self.node, failure)
+            self._refuse(error)
+            return
+        except BaseException:
+            self.connecting -= 1
+            raise
+        self.connecting -= 1
+        if generation != self.node.generation:
+            backend.leave()
+            self._refuse(_unreachable(self.node, None))
+            return
+        self.all[backend] = None
+        backend.held = True
+        self.node.active += 1
+        self.release(backend)
+
+    def _refuse(self, error: HeliosError) -> None:
+        """No backend came: nobody is kept waiting for what would come to the same."""
+        if not error.sqlstate.startswith(NOBODY):
+            self.proxy.cluster.suspect(self.node, error.message)
+        elif self.all and error.sqlstate == "53300":
+            return  # those that are there serve them in their turn
+        waiting, self.waiting = self.waiting, deque()
+        for client in waiting:
+            client.refused(self.node, error)
+
+    def release(self, backend: Backend) -> None:
+        """A client has done with it: the next one gets it."""
+        if backend.closed:
+            return
+        if backend.generation != self.node.generation or self.proxy.stopping:
+            backend.leave()
+            return
+        if self.waiting:
+            self.waiting.popleft().got(backend)
+            return
+        backend.held = False
+        self.node.active -= 1
+        backend.idle_since = self.proxy.loop.time()
+        self.idle.append(backend)
+
+    def gone(self, backend: Backend) -> None:
+        """A backend is closed."""
+        self.all.pop(backend, None)
+        if backend.held:
+            backend.held = False
+            self.node.active -= 1
+        elif backend in self.idle:
+            self.idle.remove(backend)
+        self._open_more()
+
+    def drop_old(self) -> None:
+        """Close what is of an older generation of the node; who uses it hears of that."""
+        for backend in [one for one in self.all if one.generation != self.node.generation]:
+            backend.close()
+
+    def sweep(self, before: float) -> None:
+        """Close what nobody has used since then."""
+        for backend in [one for one in self.idle if one.idle_since < before]:
+            backend.leave()
+
+    def close(self) -> None:
+        """Close all that is idle."""
+        for backend in tuple(self.idle):
+            backend.leave()
+
+
+def _unreachable(node: Node, failure: BaseException | None) -> HeliosError:
+    reason = "timeout expired" if isinstance(failure, TimeoutError) else str(failure or "its role has changed")
+    return HeliosError(f"node {node.name} cannot be reached: {reason}", sqlstate="08001")
+
+
+class Pools:
+    """Every pool of the process."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._pools: dict[tuple[Node, str, str], Pool] = {}
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(tuple(self._pools.values()))
+
+    def of(self, node: Node, user: str, database: str) -> Pool:
+        """The pool for these; made when it is first asked for."""
+        key = (node, user, database)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = Pool(self._proxy, node, user, database)
+        return pool
+
+    def drop_old(self, node: Node) -> None:
+        """The node's generation has changed."""
+        for pool in self:
+            if pool.node is node:
+                pool.drop_old()
+
+    def sweep(self) -> None:
+        """Close what has been idle too long."""
+        before = self._proxy.loop.time() - self._proxy.settings.server_idle_timeout
+        for pool in self:
+            pool.sweep(before)
+
+    def close(self) -> None:
+        """Close all that is idle."""
+        for pool in self:
+            pool.close()

@@ -1,0 +1,435 @@
+"""What becomes of a unit whose backend was lost, or said that it is not the one to ask.
+
+- A read is sent to another node; what the client has of the answer must come out the same, and is left out.
+- A named write is sent again under its name: the engine does it once.
+- Of a COMMIT whose answer did not come the next primary is asked.
+- A block is run again from its beginning, when every answer comes out byte for byte as the client got it.
+- What may be done, and cannot be asked after, is 08007; what is certainly not done, and cannot be redone, 40001.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import xxhash
+
+from helios_cli.engine.errors import HeliosError, OutcomeUnknown, SerializationFailure
+from helios_cli.engine.proxy.prepared import render
+from helios_cli.engine.proxy.statement import Access, Control
+from helios_cli.engine.proxy.unit import Unit
+from helios_cli.engine.proxyserver.local_answers import build_answer
+from helios_cli.engine.wire import backend as messages
+from helios_cli.engine.wire import client as wire
+
+if TYPE_CHECKING:
+    from helios_cli.engine.proxyserver.backend import Backend, Command
+    from helios_cli.engine.proxyserver.client import Client
+
+log = logging.getLogger(__name__)
+
+IDLE, IN_BLOCK, FAILED = b"ITE"
+REPLAYS_MAX: Final = 5
+"""Of one block."""
+ATTEMPTS_MAX: Final = 200
+"""Of one unit; the write timeout ends it earlier."""
+PAUSE_S: Final = 0.05
+"""Before a node that has refused is asked again."""
+HELD_MAX: Final = 16 << 20
+"""Bytes of a wrapped unit's answer that are held until its commit."""
+
+READ_ONLY: Final = "25006"
+NOT_DONE: Final = "not done"
+
+
+class Recovery:
+    """One attempt to bring a client's unit to its end in spite of what happened."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._next: Callable[[Backend], None] | None = None
+        """What is done when a backend is at hand."""
+        self._over: Callable[[bytes, int], None] = self._nothing_awaited
+        """What is done at the end of the answer in hand."""
+        self._digest: xxhash.xxh3_128 | None = None
+        self._replayed = 0
+        self._held: list[bytes] | None = None
+        self._held_bytes = 0
+        self._held_status = IDLE
+        self._error: HeliosError | None = None
+        self._answer = b""
+        """The error of a second attempt, which may be the client's."""
+        self._asking = False
+        self._committing = False
+
+    # What the client's session tells -------------------------------------------------------------------------------
+
+    def answer(self, data: bytes) -> None:
+        """Part of an answer that is not passed on, or not yet."""
+        if self._held is not None:
+            self._held.append(data)
+            self._held_bytes += len(data)
+        elif self._digest is not None:
+            self._digest.update(data)
+
+    def unit_over(self, data: bytes, status: int) -> None:
+        """The end of such an answer."""
+        self.answer(data)
+        self._over(data, status)
+
+    def error_came(self, message: bytes) -> bool:
+        """An error is part of such an answer, too."""
+        return False
+
+    def ready(self, backend: Backend) -> None:
+        """A backend is at hand, with the client's settings."""
+        step, self._next = self._next, None
+        assert step is not None
+        step(backend)
+
+    def _nothing_awaited(self, data: bytes, status: int) -> None:
+        raise AssertionError("an answer that nobody awaits")
+
+    # Errors of a server --------------------------------------------------------------------------------------------
+
+    def takes(self, unit: Unit, message: bytes) -> bool:
+        """Whether an ErrorResponse is not for the client: then the unit goes on elsewhere when its answer has ended."""
+        client = self.client
+        error = wire.parse_error(message[5:])
+        if error.severity in ("FATAL", "PANIC"):
+            # The connection ends; what comes of the unit is seen to then.
+            client.recovery = self
+            return True
+        if unit.passed or unit.attempts > ATTEMPTS_MAX:
+            return False
+        block = client.block
+        if error.sqlstate == READ_ONLY and self._may_write():
+            return self._elsewhere(unit)
+        if error.sqlstate == SerializationFailure.sqlstate and client.backend is not None:
+            if block is not None:
+                return block.attempts < REPLAYS_MAX and self._elsewhere(unit)
+            return client.backend.node.is_heliosdb and self._elsewhere(unit)
+        if error.sqlstate == "57P03":
+            return self._elsewhere(unit)
+        if unit.repeated and unit.name is not None and error.sqlstate != OutcomeUnknown.sqlstate:
+            self._answer = message
+            self._over = lambda data, status: self._ask_after(unit)
+            client.recovery = self
+            return True
+        return False
+
+    def _may_write(self) -> bool:
+        client = self.client
+        if client.block is not None and client.block.read_only:
+            return False
+        return not any("read_only" in name for name in client.settings)
+
+    def _elsewhere(self, unit: Unit) -> bool:
+        client = self.client
+        if client.block is not None and not client.block.replayable:
+            return False
+        client.recovery = self
+        self._over = lambda data, status: self._refused_there(unit)
+        return True
+
+    def _refused_there(self, unit: Unit) -> None:
+        """The answer that refused is at its end: leave that node."""
+        client = self.client
+        backend = client.backend
+        client.recovery = None
+        if backend is not None:
+            unit.access = Access.WRITE
+            if backend.node is client.proxy.cluster.primary:
+                client.proxy.cluster.suspect(backend.node, "it refused a write")
+            client.detach(backend)
+            backend.leave()
+        unit.failed = False
+        if client.block is not None:
+            client.block.attempts += 1
+            self.resume_block()
+        else:
+            self._again(unit, PAUSE_S)
+
+    # A backend is lost ---------------------------------------------------------------------------------------------
+
+    def lost(self, backend: Backend, error: HeliosError) -> None:
+        """The connection broke with a unit in hand, or between two units of a block."""
+        client = self.client
+        unit = client.unit
+        self._error = error
+        if unit is None:
+            return
+        unit.failed = False
+        client.proxy.stats.lost += 1
+        if self._committing or self._asking:
+            self._ask_after(unit)
+        elif client.block is not None:
+            self._lost_in_block(unit, backend)
+        elif not client.was_sent or self._can_be_repeated(unit, backend):
+            self._again(unit)
+        else:
+            self._unknown(unit)
+
+    def _can_be_repeated(self, unit: Unit, backend: Backend) -> bool:
+        if not unit.access or unit.control is Control.BEGIN or self._held is not None:
+            return True
+        if unit.name is not None:
+            unit.repeated = True
+            return True
+        return False
+
+    def _lost_in_block(self, unit: Unit, backend: Backend) -> None:
+        client = self.client
+        block = client.block
+        assert block is not None
+        ends = unit.control is Control.COMMIT and client.was_sent and client.status == IN_BLOCK
+        if ends and not block.wrote:
+            self._committed(unit)
+        elif ends and unit.name is not None:
+            client.recovery = self
+            unit.repeated = True
+            self._ask_after(unit)
+        elif ends:
+            client.block = None
+            self._unknown(unit)
+        else:
+            self.resume_block()
+
+    def _unknown(self, unit: Unit) -> None:
+        client = self.client
+        client.proxy.stats.unknown += 1
+        why = self._error.message if self._error is not None else "the connection ended"
+        client.recovery = None
+        client.give_up(
+            OutcomeUnknown(
+                "the node was lost while it wrote: the outcome is unknown",
+                detail=why[:1].upper() + why[1:].rstrip(".") + ".",
+                hint="Look whether the change is there before you send it again.",
+            )
+        )
+
+    def _again(self, unit: Unit, pause: float = 0.0) -> None:
+        """Send the unit to whoever can do it now."""
+        client = self.client
+        proxy = client.proxy
+        client.recovery = None
+        if unit.forgotten:
+            self._cannot("the node was lost, and what was sent is too much to be sent again")
+            return
+        now = proxy.loop.time()
+        if not unit.deadline:
+            unit.deadline = now + proxy.settings.write_timeout
+        if unit.passed and unit.seen is not None:
+            unit.skip, unit.expected, unit.fresh = unit.passed, unit.seen.digest(), None
+        proxy.stats.repeated += 1
+        client.choose_for_block(pause)
+
+    def differs(self) -> None:
+        """The answer comes out otherwise than the client has seen it."""
+        client = self.client
+        client.proxy.stats.differed += 1
+        backend = client.backend
+        if backend is not None:
+            client.detach(backend)
+            backend.close()
+        if client.unit is not None:
+            client.unit.skip = 0
+        self._cannot("the node was lost in the middle of the answer, and another gives a different one")
+
+    def _cannot(self, why: str) -> None:
+        client = self.client
+        client.recovery = None
+        client.give_up(SerializationFailure(why, hint="Retry the transaction."))
+
+    # Blocks ----------------------------------------------------------------------------------------------------------
+
+    def resume_block(self) -> None:
+        """Run the block again, up to the unit in hand."""
+        client = self.client
+        block = client.block
+        assert block is not None
+        proxy = client.proxy
+        if block.lost or not block.replayable or block.attempts > REPLAYS_MAX:
+            proxy.stats.replays_failed += not block.lost
+            self._block_is_lost("it is too large to be run again" if not block.lost else "it was lost before")
+            return
+        unit = client.unit
+        if unit is not None and not unit.deadline:
+            unit.deadline = proxy.loop.time() + proxy.settings.write_timeout
+        block.attempts += 1
+        self._replayed = 0
+        self._held = None
+        client.recovery = self
+        self._next = self._replay
+        if unit is not None and unit.passed and unit.seen is not None:
+            unit.skip, unit.expected, unit.fresh = unit.passed, unit.seen.digest(), None
+        client.choose_for_block(PAUSE_S if block.attempts > 1 else 0.0)
+
+    def _replay(self, backend: Backend) -> None:
+        client = self.client
+        block = client.block
+        assert block is not None
+        if self._replayed == len(block.units):
+            self._digest = None
+            client.recovery = None
+            client.proxy.stats.replayed += 1
+            log.info(
+                "session %d: its block of %d units was run again on node %s",
+                client.pid,
+                self._replayed,
+                backend.node.name,
+            )
+            if client.unit is not None:
+                client.send_unit(client.unit, backend)
+            return
+        unit, _ = block.units[self._replayed]
+        self._digest = xxhash.xxh3_128()
+        self._over = self._compare
+        backend.send(render(unit.steps, backend.statements))
+
+    def _compare(self, data: bytes, status: int) -> None:
+        client = self.client
+        block, backend = client.block, client.backend
+        assert block is not None and self._digest is not None and backend is not None
+        if self._digest.digest() != block.units[self._replayed][1]:
+            client.proxy.stats.replays_failed += 1
+            client.detach(backend)
+            backend.close()
+            self._block_is_lost("its results do not come out the same")
+            return
+        self._replayed += 1
+        self._replay(backend)
+
+    def _block_is_lost(self, why: str) -> None:
+        client = self.client
+        client.recovery = None
+        if client.block is not None:
+            client.block.lost = True
+        client.give_up(
+            SerializationFailure(
+                "the node was lost in the middle of the transaction, which is rolled back",
+                detail=f"It could not be run again: {why}.", hint="Retry the transaction.",
+            )
+        )  # fmt: skip
+
+    # Outcomes --------------------------------------------------------------------------------------------------------
+
+    def _ask_after(self, unit: Unit) -> None:
+        """Ask the primary what has come of a named write or block."""
+        client = self.client
+        unit.deadline = unit.deadline or client.proxy.loop.time() + client.proxy.settings.write_timeout
+        client.recovery = self
+        self._asking = True
+        self._digest, self._over = None, self._nothing_awaited
+        self._next = lambda backend: backend.command(f"SELECT helios_write_outcome('{_plain(unit)}')", self._told)
+        if client.backend is not None and not client.backend.closed:
+            self.ready(client.backend)
+        else:
+            client.choose_for_block(0.0)
+
+    def _told(self, command: Command) -> None:
+        client = self.client
+        unit, backend = client.unit, client.backend
+        if unit is None or client.closing:
+            return
+        if command.error is not None or not command.rows:
+            if backend is not None and not backend.closed:
+                client.detach(backend)
+                backend.leave()
+                self._retry_question(unit)
+            return  # the loss of the backend comes next
+        outcome = (command.rows[0][0] or b"").decode()
+        client.proxy.stats.asked += 1
+        self._asking = False
+        if outcome == NOT_DONE:
+            unit.name = client.proxy.names.take()
+            unit.repeated = False
+            if self._committing:
+                self._committing, self._held = False, None
+                self._give_backend_back()
+                self._again(unit)
+            elif client.block is not None:
+                self._give_backend_back()
+                self.resume_block()
+            else:
+                self._pass_error(unit)
+        elif self._held is not None:
+            self._deliver_held()
+        elif client.block is not None:
+            self._committed(unit)
+        else:
+            self._deliver_tag(unit, outcome)
+
+    def _retry_question(self, unit: Unit) -> None:
+        client = self.client
+        self._next = lambda backend: backend.command(f"SELECT helios_write_outcome('{_plain(unit)}')", self._told)
+        client.choose_for_block(PAUSE_S)
+
+    def _give_backend_back(self) -> None:
+        client = self.client
+        if client.backend is not None:
+            client.give_back(client.backend)
+
+    def _pass_error(self, unit: Unit) -> None:
+        """The write was not done, and its second attempt failed: that is the answer."""
+        client = self.client
+        client.recovery = None
+        client.finish_locally(self._answer, failed=True)
+
+    def _deliver_tag(self, unit: Unit, tag: str) -> None:
+        self.client.recovery = None
+        self.client.finish_locally(build_answer(unit, tag))
+
+    def _committed(self, unit: Unit) -> None:
+        """The block was committed, though nobody could say so."""
+        self.client.recovery = None
+        self.client.finish_locally(build_answer(unit, "COMMIT"))
+
+    # Units in a block of the proxy's own ---------------------------------------------------------------------------
+
+    def wrap(self, unit: Unit, backend: Backend) -> None:
+        """Run several writes that commit together so that the commit can be asked after."""
+        client = self.client
+        self._held, self._held_bytes = [], 0
+        self._over = self._wrapped_over
+        if unit.name is None:
+            unit.name = client.proxy.names.take()
+        unit.attempts += 1
+        client.mark_sent(unit)
+        backend.send(render(unit.steps, backend.statements), "BEGIN")
+
+    def _wrapped_over(self, data: bytes, status: int) -> None:
+        client = self.client
+        unit, backend = client.unit, client.backend
+        assert unit is not None and backend is not None
+        if status == IN_BLOCK:
+            self._committing = True
+            backend.command(f"SET helios.write_id = '{unit.name}'; COMMIT", self._wrap_committed)
+        else:
+            unit.failed = True
+            backend.command("ROLLBACK", self._wrap_committed)
+
+    def _wrap_committed(self, command: Command) -> None:
+        client = self.client
+        if client.backend is None or client.backend.closed:
+            return  # its loss comes next
+        self._committing = False
+        if command.error is not None and client.unit is not None:
+            client.recovery = None
+            client.unit.failed = True
+            client.finish_locally(messages.error_response(command.error), failed=True)
+            return
+        self._deliver_held()
+
+    def _deliver_held(self) -> None:
+        client = self.client
+        assert self._held is not None
+        data = b"".join(self._held)
+        client.recovery = None
+        client.finish_locally(data[: -len(messages.READY_IDLE)])
+
+
+def _plain(unit: Unit) -> str:
+    assert unit.name is not None
+    return unit.name.name
