@@ -46,11 +46,12 @@ def changed(settings: Settings, changes: Iterable[Setting], began_with: Settings
 def startup_settings(parameters: Mapping[str, str]) -> Settings:
     """What a client asks for when it connects: statements by parameter."""
     return {
-        name.lower(): f"SELECT set_config({_literal(name)}, {_literal(value)}, false)"
+        name.lower(): f"SELECT set_config({literal(name)}, {literal(value)}, false)"
         for name, value in parameters.items()
     }
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as a constant of SQL, whatever standard_conforming_strings says."""
     quoted = "'" + text.replace("'", "''") + "'"
     return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted

@@ -39,7 +39,8 @@ class Unit:
 
     __slots__ = (
         "access", "attempts", "bytes", "closed", "copied", "deadline", "executed", "expected", "failed", "forgotten",
-        "fresh", "hint", "name", "passed", "portals", "repeated", "seen", "simple", "skip", "statements", "steps", "wrapped",
+        "fresh", "hint", "name", "passed", "portals", "repeated", "seen", "simple", "skip", "statements", "steps",
+        "wrapped",
     )  # fmt: skip
 
     def __init__(self, *, simple: bool) -> None:

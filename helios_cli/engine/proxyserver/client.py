@@ -15,14 +15,12 @@ import xxhash
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxy.block import Block
-from helios_cli.engine.proxy.prepared import Step, render
-from helios_cli.engine.proxy.settings_sync import Settings, changed, difference, everything, startup_settings
+from helios_cli.engine.proxy.settings_sync import Settings, changed, startup_settings
 from helios_cli.engine.proxy.statement import Control, Statement
 from helios_cli.engine.proxy.unit import Unit
-from helios_cli.engine.proxyserver import local_answers
 from helios_cli.engine.proxyserver.backend import Backend, Command
-from helios_cli.engine.proxyserver.placing import Placing
 from helios_cli.engine.proxyserver.recovery import Recovery
+from helios_cli.engine.proxyserver.sending import IDLE, OWN_PARAMETERS, READY, WRITE_ID, Sending
 from helios_cli.engine.types import Lsn, Token
 from helios_cli.engine.wire import backend as messages
 from helios_cli.engine.wire import client as wire
@@ -34,23 +32,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-IDLE, IN_BLOCK, FAILED = b"ITE"
-READY: Final = {IDLE: messages.READY_IDLE, IN_BLOCK: messages.READY_IN_TRANSACTION, FAILED: messages.READY_FAILED}
+FAILED: Final = b"E"[0]
 
 NO_SETTINGS: Final = ("user", "database", "options", "replication")
 """Of a startup packet: they are no settings of a session."""
 
-OWN_PARAMETERS: Final = frozenset(("in_hot_standby", "helios.lsn", "default_transaction_read_only"))
-"""Reported by nodes about themselves; through the proxy there is always somebody who takes writes."""
-
-WRITE_ID: Final = "helios.write_id"
 FLOOR_ASKED: Final = 1 << 63
 """The floor of a session whose last write at a plain PostgreSQL has no known LSN yet."""
 
 PG_LSN: Final = "SELECT pg_catalog.pg_current_wal_insert_lsn()"
 
 
-class Client(Placing):
+class Client(Sending):
     """One logged-in application."""
 
     def __init__(
@@ -61,27 +54,11 @@ class Client(Placing):
         keys: ClientKeys | str | None,
     ) -> None:
         super().__init__(proxy, transport, parameters, keys)
-        self.pid = proxy.next_pid()
         self.secret = os.urandom(4)
         self.address: Any = transport.get_extra_info("peername")
         self.began_with: Settings = {}
-        self.settings: Settings = {}
-        self.told: dict[str, str] = {}
-        """Parameters as the client knows them."""
-        self.status = IDLE
-        """Of the last ReadyForQuery that the client got."""
-        self.pins: set[str] = set()
-        """Why the session keeps its backend."""
-        self.token = ""
-        """The floor as text, with its term."""
-        self.own_name = ""
-        """The statement by which the client names its next write."""
-        self.recovery: Recovery | None = None
-        """What is being done about a backend that was lost."""
-        self.units = 0
         self._in_block: Settings | None = None
         """What the block in hand has set; it holds when the block is committed."""
-        self._welcomed = False
         self._congested = False
 
     # Beginning -------------------------------------------------------------------------------------------------------
@@ -119,120 +96,6 @@ class Client(Placing):
     def shown_address(self) -> str:
         """Where the client is, for people."""
         return f"{self.address[0]}:{self.address[1]}" if isinstance(self.address, tuple) else "a local socket"
-
-    @property
-    def was_sent(self) -> bool:
-        """Whether the unit in hand is on its way."""
-        return self._sent
-
-    # Sending ---------------------------------------------------------------------------------------------------------
-
-    def _dispatch(self, unit: Unit) -> None:
-        self.units += 1
-        backend = self.backend
-        if self.block is not None and backend is None:
-            if self.block.lost:
-                local_answers.in_lost_block(self, unit)
-            else:
-                Recovery(self).resume_block()
-            return
-        if unit.statements and not unit.statements[0].plain and local_answers.answered(self, unit):
-            return
-        if backend is not None:
-            self.agree(unit, backend)
-        else:
-            self.choose(unit)
-
-    def agree(self, unit: Unit, backend: Backend) -> None:
-        """Make the backend's session like the client's, then send."""
-        if backend.settings is not self.settings and self.status == IDLE:
-            if not backend.settings_known:
-                sql = everything(self.settings)
-            else:
-                sql = difference(backend.settings, self.settings) if backend.settings != self.settings else ""
-            if sql:
-                backend.settings_known = False
-                backend.command(sql, self._agreed)
-                return
-            backend.settings = self.settings
-        self._send(unit, backend)
-
-    def _agreed(self, command: Command) -> None:
-        backend, unit = self.backend, self.unit
-        if backend is None or backend.closed:
-            return  # its loss comes next
-        if command.error is not None:
-            self.detach(backend)
-            backend.leave()
-            self.give_up(command.error)
-            return
-        backend.settings, backend.settings_known = self.settings, True
-        if unit is not None:
-            self._send(unit, backend)
-
-    def _send(self, unit: Unit, backend: Backend) -> None:
-        if not self._welcomed:
-            self._welcome(backend)
-            return
-        if backend.parameters is not self.told:
-            self._tell(backend.parameters)
-        if self.recovery is not None:
-            self.recovery.ready(backend)
-        else:
-            self.send_unit(unit, backend)
-
-    def send_unit(self, unit: Unit, backend: Backend) -> None:
-        """Send the unit in hand, with what has to come before it."""
-        before = ""
-        if (unit.access or self.block is not None) and backend.node.is_heliosdb:
-            before = self._name(unit)
-            if unit.wrapped:
-                self.recovery = Recovery(self)
-                self.recovery.wrap(unit, backend)
-                return
-        unit.attempts += 1
-        steps = unit.steps
-        if unit.simple:
-            backend.statements.unnamed = None
-            data = steps[0].raw if len(steps) == 1 else b"".join([step.raw for step in steps])
-        else:
-            data = render(steps, backend.statements)
-        backend.send(data, before)
-        self.mark_sent(unit)
-        if self.proxy.debug:
-            log.debug("routing: session %d, %s to node %s", self.pid, _why(unit), backend.node.name)
-
-    def mark_sent(self, unit: Unit) -> None:
-        """The unit in hand, as far as it has come, is on its way."""
-        self._sent, self._sent_steps = True, len(unit.steps)
-
-    def _send_steps(self, steps: list[Step]) -> None:
-        backend, unit = self.backend, self.unit
-        if backend is None or unit is None:
-            return
-        backend.more(render(steps, backend.statements))
-        if unit.bytes > self.proxy.settings.replay_max_bytes:
-            unit.steps.clear()
-            self._sent_steps = 0
-            unit.forgotten = True
-
-    def _name(self, unit: Unit) -> str:
-        """What names the write in hand, so that it can be asked after; empty where it has or needs no name."""
-        if self.own_name:
-            name, self.own_name = self.own_name, ""
-            return name
-        if self.block is not None:
-            if unit.control is not Control.COMMIT or not self.block.wrote or self.status != IN_BLOCK:
-                return ""
-        elif not unit.can_be_named:
-            unit.wrapped = self.proxy.can_wrap(unit)
-            return ""
-        if unit.name is None:
-            unit.name = self.proxy.names.take()
-        return f"SET {WRITE_ID} = '{unit.name}'"
-
-    def _sync_alone(self, raw: bytes) -> None:
-        self.transport.write(READY[self.status])
 
     # Answers ---------------------------------------------------------------------------------------------------------
 
@@ -381,13 +244,6 @@ class Client(Placing):
         elif self._welcomed and self.recovery is None:
             self.transport.write(message)
 
-    def _tell(self, parameters: dict[str, str]) -> None:
-        """The backend's parameters, where the client knows other ones."""
-        told, self.told = self.told, parameters
-        fresh = [(n, v) for n, v in parameters.items() if n not in OWN_PARAMETERS and told.get(n) != v]
-        if fresh:
-            self.transport.write(b"".join([messages.parameter_status(name, value) for name, value in fresh]))
-
     def copy_begins(self, data: bytes) -> None:
         """The node wants COPY data."""
         unit = self.unit
@@ -530,7 +386,3 @@ class Client(Placing):
             backend.command("ROLLBACK" if backend.status != IDLE else "DISCARD ALL", backend.clean_up)
         else:
             backend.pool.release(backend)
-
-
-def _why(unit: Unit) -> str:
-    return " and ".join(dict.fromkeys(statement.why for statement in unit.statements)) or "nothing"

@@ -11,7 +11,7 @@ from helios_cli.engine.wire import backend as messages
 from helios_cli.engine.wire.client import ResultColumn
 
 if TYPE_CHECKING:
-    from helios_cli.engine.proxyserver.client import Client
+    from helios_cli.engine.proxyserver.sending import Sending
 
 FAILED_BLOCK: Final = b"E"[0]
 _TEXT_OID: Final = 25
@@ -44,7 +44,7 @@ def build_answer(unit: Unit, tag: str, column: str | None = None, value: str = "
     return b"".join(parts)
 
 
-def answered(client: Client, unit: Unit) -> bool:
+def answered(client: Sending, unit: Unit) -> bool:
     """Answer a unit here if no node is to be asked."""
     if len(unit.executed) != 1 or not unit.closed:
         return False
@@ -57,7 +57,7 @@ def answered(client: Client, unit: Unit) -> bool:
     return False
 
 
-def _free(client: Client, unit: Unit, name: str) -> bool:
+def _free(client: Sending, unit: Unit, name: str) -> bool:
     """DEALLOCATE of what was prepared by the protocol, of which the nodes do not know the client's name."""
     names = client.statements.names
     if name:
@@ -73,7 +73,7 @@ def _free(client: Client, unit: Unit, name: str) -> bool:
     return True
 
 
-def in_lost_block(client: Client, unit: Unit) -> None:
+def in_lost_block(client: Sending, unit: Unit) -> None:
     """Answer what comes in a block that no node has any more: it can only be ended."""
     if unit.closed and unit.control in (Control.ROLLBACK, Control.COMMIT):
         client.block = None

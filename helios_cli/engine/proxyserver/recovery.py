@@ -25,7 +25,7 @@ from helios_cli.engine.wire import client as wire
 
 if TYPE_CHECKING:
     from helios_cli.engine.proxyserver.backend import Backend, Command
-    from helios_cli.engine.proxyserver.client import Client
+    from helios_cli.engine.proxyserver.sending import Sending
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ NOT_DONE: Final = "not done"
 class Recovery:
     """One attempt to bring a client's unit to its end in spite of what happened."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Sending) -> None:
         self.client = client
         self._next: Callable[[Backend], None] | None = None
         """What is done when a backend is at hand."""

@@ -1,0 +1,197 @@
+"""A session's unit on its way: the backend's session is made like the client's, and what goes first goes first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.proxy.prepared import Step, render
+from helios_cli.engine.proxy.settings_sync import Settings, difference, everything
+from helios_cli.engine.proxy.statement import Control
+from helios_cli.engine.proxy.unit import Unit
+from helios_cli.engine.proxyserver import local_answers
+from helios_cli.engine.proxyserver.backend import Backend, Command
+from helios_cli.engine.proxyserver.placing import Placing
+from helios_cli.engine.proxyserver.recovery import Recovery
+from helios_cli.engine.wire import backend as messages
+
+if TYPE_CHECKING:
+    from helios_cli.engine.proxyserver.proxy import Proxy
+    from helios_cli.engine.wire.scram import ClientKeys
+
+log = logging.getLogger(__name__)
+
+IDLE, IN_BLOCK, FAILED = b"ITE"
+READY: Final = {IDLE: messages.READY_IDLE, IN_BLOCK: messages.READY_IN_TRANSACTION, FAILED: messages.READY_FAILED}
+
+OWN_PARAMETERS: Final = frozenset(("in_hot_standby", "helios.lsn", "default_transaction_read_only"))
+"""Reported by nodes about themselves; through the proxy there is always somebody who takes writes."""
+
+WRITE_ID: Final = "helios.write_id"
+
+
+class Sending(Placing):
+    """The part of a session that sends."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        transport: asyncio.Transport,
+        parameters: dict[str, str],
+        keys: ClientKeys | str | None,
+    ) -> None:
+        super().__init__(proxy, transport, parameters, keys)
+        self.settings: Settings = {}
+        self.told: dict[str, str] = {}
+        """Parameters as the client knows them."""
+        self.status = IDLE
+        """Of the last ReadyForQuery that the client got."""
+        self.own_name = ""
+        """The statement by which the client names its next write."""
+        self.recovery: Recovery | None = None
+        """What is being done about a backend that was lost."""
+        self._welcomed = False
+        self.pid = proxy.next_pid()
+        self.pins: set[str] = set()
+        """Why the session keeps its backend."""
+        self.token = ""
+        """The floor as text, with its term."""
+        self.units = 0
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether the unit in hand is on its way."""
+        return self._sent
+
+    def _dispatch(self, unit: Unit) -> None:
+        self.units += 1
+        backend = self.backend
+        if self.block is not None and backend is None:
+            if self.block.lost:
+                local_answers.in_lost_block(self, unit)
+            else:
+                Recovery(self).resume_block()
+            return
+        if unit.statements and not unit.statements[0].plain and local_answers.answered(self, unit):
+            return
+        if backend is not None:
+            self.agree(unit, backend)
+        else:
+            self.choose(unit)
+
+    def agree(self, unit: Unit, backend: Backend) -> None:
+        """Make the backend's session like the client's, then send."""
+        if backend.settings is not self.settings and self.status == IDLE:
+            if not backend.settings_known:
+                sql = everything(self.settings)
+            else:
+                sql = difference(backend.settings, self.settings) if backend.settings != self.settings else ""
+            if sql:
+                backend.settings_known = False
+                backend.command(sql, self._agreed)
+                return
+            backend.settings = self.settings
+        self._send(unit, backend)
+
+    def _agreed(self, command: Command) -> None:
+        backend, unit = self.backend, self.unit
+        if backend is None or backend.closed:
+            return  # its loss comes next
+        if command.error is not None:
+            self.detach(backend)
+            backend.leave()
+            self.give_up(command.error)
+            return
+        backend.settings, backend.settings_known = self.settings, True
+        if unit is not None:
+            self._send(unit, backend)
+
+    def _send(self, unit: Unit, backend: Backend) -> None:
+        if not self._welcomed:
+            self._welcome(backend)
+            return
+        if backend.parameters is not self.told:
+            self._tell(backend.parameters)
+        if self.recovery is not None:
+            self.recovery.ready(backend)
+        else:
+            self.send_unit(unit, backend)
+
+    def send_unit(self, unit: Unit, backend: Backend) -> None:
+        """Send the unit in hand, with what has to come before it."""
+        before = ""
+        if (unit.access or self.block is not None) and backend.node.is_heliosdb:
+            before = self._name(unit)
+            if unit.wrapped:
+                self.recovery = Recovery(self)
+                self.recovery.wrap(unit, backend)
+                return
+        unit.attempts += 1
+        steps = unit.steps
+        if unit.simple:
+            backend.statements.unnamed = None
+            data = steps[0].raw if len(steps) == 1 else b"".join([step.raw for step in steps])
+        else:
+            data = render(steps, backend.statements)
+        backend.send(data, before)
+        self.mark_sent(unit)
+        if self.proxy.debug:
+            log.debug("routing: session %d, %s to node %s", self.pid, _why(unit), backend.node.name)
+
+    def mark_sent(self, unit: Unit) -> None:
+        """The unit in hand, as far as it has come, is on its way."""
+        self._sent, self._sent_steps = True, len(unit.steps)
+
+    def _send_steps(self, steps: list[Step]) -> None:
+        backend, unit = self.backend, self.unit
+        if backend is None or unit is None:
+            return
+        backend.more(render(steps, backend.statements))
+        if unit.bytes > self.proxy.settings.replay_max_bytes:
+            unit.steps.clear()
+            self._sent_steps = 0
+            unit.forgotten = True
+
+    def _name(self, unit: Unit) -> str:
+        """What names the write in hand, so that it can be asked after; empty where it has or needs no name."""
+        if self.own_name:
+            name, self.own_name = self.own_name, ""
+            return name
+        if self.block is not None:
+            if unit.control is not Control.COMMIT or not self.block.wrote or self.status != IN_BLOCK:
+                return ""
+        elif not unit.can_be_named:
+            unit.wrapped = self.proxy.can_wrap(unit)
+            return ""
+        if unit.name is None:
+            unit.name = self.proxy.names.take()
+        return f"SET {WRITE_ID} = '{unit.name}'"
+
+    def _sync_alone(self, raw: bytes) -> None:
+        self.transport.write(READY[self.status])
+
+    def _tell(self, parameters: dict[str, str]) -> None:
+        """The backend's parameters, where the client knows other ones."""
+        told, self.told = self.told, parameters
+        fresh = [(n, v) for n, v in parameters.items() if n not in OWN_PARAMETERS and told.get(n) != v]
+        if fresh:
+            self.transport.write(b"".join([messages.parameter_status(name, value) for name, value in fresh]))
+
+    @abstractmethod
+    def finish_locally(self, data: bytes, *, failed: bool = False) -> None:
+        """Answer the unit in hand with what the proxy knows; ReadyForQuery is put behind it."""
+
+    @abstractmethod
+    def fail_in_block(self, error: HeliosError) -> None:
+        """The unit in hand fails, in a block that has failed before."""
+
+    @abstractmethod
+    def _welcome(self, backend: Backend) -> None:
+        """The session begins: tell the client what the backend reports."""
+
+
+def _why(unit: Unit) -> str:
+    return " and ".join(dict.fromkeys(statement.why for statement in unit.statements)) or "nothing"
