@@ -64,6 +64,7 @@ BANNED: list[tuple[float, float, set[str]]] = [
 
 ALLOWED: dict[str, set[str]] = {
     "helios_cli.engine.config.load": {"os"},
+    "helios_cli.engine.config.proxy_load": {"os"},
     "helios_cli.engine.config.write": {"os"},
 }
 """The files of a rank whose purpose is what the rank is denied."""

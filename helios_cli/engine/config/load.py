@@ -1,4 +1,4 @@
-"""Finding and reading the files of a configuration. With ``write.py`` the only module here that touches files."""
+"""Finding and reading the files of a configuration. Only ``write.py`` and ``proxy_load.py`` touch files besides."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def load_settings(
     """
     problems: list[Problem] = []
     path, origin = _choose_file(flags, environ, config, system_file)
-    entries = _read(path, "file", origin, problems) if path is not None else []
+    entries = read_file(path, "file", origin, problems) if path is not None else []
     directory = _data_dir(flags, environ, entries)
     auto_path = os.path.join(directory, AUTO_NAME)
-    auto = _read(auto_path, "auto", None, problems) if os.path.exists(auto_path) else []
+    auto = read_file(auto_path, "auto", None, problems) if os.path.exists(auto_path) else []
     settings, warnings = merge(flags, environ, auto, entries, config_file=path, problems=problems)
     return Loaded(settings, warnings)
 
@@ -69,9 +69,9 @@ def load_again(settings: Settings) -> Settings:
     flags = {"data_dir": settings.data_dir, **strong}
     problems: list[Problem] = []
     path = settings.config_file or _choose_file(flags, {}, None, SYSTEM_FILE)[0]
-    entries = _read(path, "file", None, problems) if path is not None else []
+    entries = read_file(path, "file", None, problems) if path is not None else []
     auto_path = os.path.join(settings.data_dir, AUTO_NAME)
-    auto = _read(auto_path, "auto", None, problems) if os.path.exists(auto_path) else []
+    auto = read_file(auto_path, "auto", None, problems) if os.path.exists(auto_path) else []
     fresh, _ = merge(flags, {}, auto, entries, config_file=path, problems=problems)
     changed = {row.name: getattr(fresh, row.name) for row in NODE_SETTINGS if row.reload}
     started = {row.name for row in NODE_SETTINGS if not row.reload}
@@ -105,7 +105,8 @@ def _data_dir(flags: Mapping[str, object], environ: Mapping[str, str], entries: 
     return str(row.default)
 
 
-def _read(path: str, kind: str, named_by: Origin | None, problems: list[Problem]) -> list[Entry]:
+def read_file(path: str, kind: str, named_by: Origin | None, problems: list[Problem]) -> list[Entry]:
+    """The entries of a TOML file; what is wrong with it is added to ``problems``. ``named_by`` said to read it."""
     try:
         with open(path, "rb") as file:
             data = file.read(BYTES_MAX + 1)

@@ -119,7 +119,7 @@ def _take_environment(merged: Merged, environ: Mapping[str, str]) -> None:
             if environ.get(variable):  # an empty variable is how containers say "not set"
                 merged.put(setting, setting.name, environ[variable], Origin("environment", variable), variable)
     for variable in sorted(environ):
-        if not variable.startswith("HELIOSDB_") or variable in known:
+        if not variable.startswith("HELIOSDB_") or variable.startswith("HELIOSDB_PROXY_") or variable in known:
             continue
         hint = did_you_mean(variable, known, cutoff=0.85)  # only misspellings: scripts keep variables of their own
         if hint is not None:
@@ -139,7 +139,7 @@ def _take_entries(merged: Merged, entries: Sequence[Entry]) -> None:
             setting = _fitting(rows, entry.raw)
             name = entry.key if setting.in_table else setting.name
             merged.put(setting, name, entry.raw, entry.origin, entry.key)
-    merged.problems.extend(_missing_members(entries))
+    merged.problems.extend(missing_members(entries, ALL_SETTINGS))
 
 
 def _fitting(rows: tuple[Setting, ...], raw: object) -> Setting:
@@ -153,8 +153,9 @@ def _fitting(rows: tuple[Setting, ...], raw: object) -> Setting:
     return rows[0]
 
 
-def _missing_members(entries: Sequence[Entry]) -> list[Problem]:
-    """A problem for each table that lacks a member it has to have."""
+def missing_members(entries: Sequence[Entry], known: Iterable[Setting]) -> list[Problem]:
+    """A problem for each table that lacks a member it has to have, of those ``known``."""
+    required = [one for one in known if one.required]
     present: dict[str, tuple[str, Origin, set[str]]] = {}
     for entry in entries:
         pattern, _, member = entry.pattern.rpartition(".")
@@ -162,8 +163,8 @@ def _missing_members(entries: Sequence[Entry]) -> list[Problem]:
             present.setdefault(entry.table, (pattern, entry.origin, set()))[2].add(member)
     problems = []
     for table, (pattern, origin, members) in present.items():
-        for setting in ALL_SETTINGS:
+        for setting in required:
             parent, _, member = setting.key.rpartition(".")
-            if setting.required and parent == pattern and member not in members:
+            if parent == pattern and member not in members:
                 problems.append(Problem(origin, table, f'"{table}" has no "{member}"'))
     return problems

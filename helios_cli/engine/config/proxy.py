@@ -1,4 +1,4 @@
-"""The proxy's configuration: proxy.toml and what it means."""
+"""The proxy's configuration: what proxy.toml and the environment come to."""
 
 from __future__ import annotations
 
@@ -31,15 +31,17 @@ class UserSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
-    """All of proxy.toml; times in seconds, sizes in bytes."""
+    """All of proxy.toml, checked; times in seconds, sizes in bytes."""
 
     listen_host: str = "127.0.0.1"
+    """Where to listen; narrowed to loopback already when nobody would have to prove who he is."""
     listen_port: int = 5400
     admin_host: str = "127.0.0.1"
     admin_port: int = 9090
     http_host: str = "127.0.0.1"
     http_port: int = 0
     """0: no HTTP SQL API."""
+    allow_insecure_network: bool = False
     health_check_interval: float = 5.0
     health_check_timeout: float = 2.0
     failure_threshold: int = 3
@@ -66,10 +68,13 @@ class ProxySettings:
     replay_max_bytes: int = 1 << 20
     """Of a block's statements, kept to run it again on another primary."""
     discover: str = ""
-    """host:port of a node, from which the others are found."""
+    """host:port of a node, from which the others are found; empty when there are ``nodes``."""
     database: str = "heliosdb"
     """Which the watches connect to."""
+    auth: str = "trust"
+    """``scram`` or ``trust``: whether clients have to prove who they are."""
     auth_user: str = ""
+    """Who the watches log in as, and reads the roles of the nodes when there is a password."""
     auth_password: str = ""
     auth_failures_max: int = 10
     """Failed logins of a user from an address of another machine after which more are refused; 0: none is."""
@@ -85,6 +90,7 @@ class ProxySettings:
     """Shown to nodes that ask for a certificate."""
     backend_key: str = ""
     admin_token: str = ""
+    """What the verbs want; empty: nobody has it, and they are refused."""
     workers: int = 1
     log_level: str = "info"
     log_format: str = "text"

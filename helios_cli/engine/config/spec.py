@@ -51,6 +51,8 @@ class Setting:
     """Environment variables besides ``HELIOSDB_<NAME>``, which wins."""
     unit: str | None = None
     """Base unit of a quantity, or the unit of a plain number for the documents."""
+    bare: str | None = None
+    """Unit of a quantity that is written without one; None: the base unit."""
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
@@ -118,7 +120,7 @@ class Setting:
             case Kind.FLOAT:
                 return parse_float(raw)
             case Kind.QUANTITY:
-                return parse_quantity(raw, self.unit or "ms")
+                return parse_quantity(raw, self.unit or "ms", self.bare)
             case Kind.ENUM:
                 return self._word(raw)
             case Kind.LIST:

@@ -78,12 +78,13 @@ def parse_float(raw: object) -> float:
     return float(match[1])
 
 
-def parse_quantity(raw: object, base: str) -> int:
+def parse_quantity(raw: object, base: str, bare: str | None = None) -> int:
     """Read a duration or a size into whole numbers of the base unit.
 
     Args:
-        raw: a number in the base unit, or text such as ``30s``, ``1.5min``, ``64MB``.
+        raw: a number in the unit ``bare``, or text such as ``30s``, ``1.5min``, ``64MB``.
         base: a key of ``TIME_US`` or ``MEMORY_BYTES``.
+        bare: another one; None is ``base``.
     Raises:
         BadValue: not a number, or a unit that does not measure this.
     """
@@ -91,7 +92,7 @@ def parse_quantity(raw: object, base: str) -> int:
     match = None if isinstance(raw, bool) else _NUMBER.fullmatch(str(raw))
     if match is None:
         raise BadValue(_units_hint(table))
-    number, unit = match[1], match[2] or base
+    number, unit = match[1], match[2] or bare or base
     if unit not in table:
         raise BadValue(_units_hint(table))
     if unit == base and number.lstrip("+-").isdigit():

@@ -21,12 +21,16 @@ nodes signs begins with a length, so that none of them is this token."""
 
 
 def load_or_create_token(data_dir: Path) -> str:
-    """The token of ``data_dir``, drawn and stored with mode 0600 when there is none yet.
+    """The token of ``data_dir``; see :func:`token_in`."""
+    return token_in(data_dir / TOKEN_FILE)
+
+
+def token_in(path: Path) -> str:
+    """The token that a file holds, drawn and stored with mode 0600 when there is none yet.
 
     A file that others may read is closed to them. Raises ConfigError when the stored token is too short to be
     safe, OSError when the directory cannot be written. Touches the disk: not for the event loop.
     """
-    path = data_dir / TOKEN_FILE
     if not path.exists():
         _create(path)
     if path.stat().st_mode & 0o077:

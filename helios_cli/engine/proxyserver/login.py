@@ -163,7 +163,7 @@ class Login(Doorway):
             raise TooManyConnections("sorry, too many clients already", hint="Raise max_clients in proxy.toml.")
         self._check_failures()
         if entrance.users.trusting:
-            self._let_in(b"", None)
+            self._let_in(b"", credential(entrance.users.trusted(self.user), None))
             return
         offered = [scram.MECHANISM]
         if self.tls is not None and self.tls.binding is not None:

@@ -7,13 +7,15 @@ everybody is trusted, which the configuration allows on loopback alone.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from helios_cli.engine.config.proxy import UserSettings
+from helios_cli.engine.config.proxy import ProxySettings, UserSettings
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.wire import scram
 
@@ -75,8 +77,11 @@ class Users:
         secret: bytes,
         clock: Callable[[], float],
         ask: Ask | None = None,
+        trusting: bool = False,
     ) -> None:
         """``ask`` runs queries as ``auth_user``, None where there is none; ``clock`` counts seconds.
+
+        ``trusting`` has nobody prove anything; the listed passwords then only serve at the nodes.
 
         ``secret`` is the same in all workers and after a restart: out of it come the salts of users who are listed
         with a password and of users who do not exist, so that nobody can tell one from the other. Costs a
@@ -85,14 +90,31 @@ class Users:
         self._secret = secret
         self._clock = clock
         self._ask = ask
+        self.trusting = trusting or (not listed and ask is None)
+        """Nobody has to prove anything."""
         self._listed = {user.name: self._of(user) for user in listed}
         self._asked: OrderedDict[str, tuple[float, Known]] = OrderedDict()
         self._running: dict[str, asyncio.Task[Known]] = {}
         self._line = asyncio.Semaphore(ASKED_AT_ONCE)
-        self.trusting = not listed and ask is None
-        """Nobody has to prove anything."""
+
+    @classmethod
+    def of(cls, settings: ProxySettings, clock: Callable[[], float], ask: Ask) -> Users:
+        """Those of the settings; ``ask`` is used where they say that the nodes' roles may log in."""
+        reads_roles = bool(settings.auth_user) and bool(settings.auth_password or not settings.users)
+        trusting = settings.auth == "trust"
+        # The same in all workers and after a restart, and nobody else's.
+        secret = hashlib.sha256(b"heliosdb-proxy users 1:" + settings.admin_token.encode()).digest()
+        return cls(
+            settings.users,
+            secret=secret if settings.admin_token else os.urandom(32),
+            clock=clock,
+            ask=ask if reads_roles and not trusting else None,
+            trusting=trusting,
+        )
 
     def _of(self, user: UserSettings) -> Known:
+        if self.trusting:
+            return Known(None, user.password or None)
         if user.verifier:
             return Known(scram.Verifier.parse(user.verifier))
         salt = scram.fake_verifier(user.name, self._secret).salt
@@ -105,7 +127,7 @@ class Users:
             HeliosError: 57P03, no node could be asked.
         """
         if self.trusting:
-            return Known(None)
+            return self.trusted(user)
         listed = self._listed.get(user)
         if listed is not None:
             return listed
@@ -121,6 +143,10 @@ class Users:
             self._running[user] = task
             task.add_done_callback(lambda _: self._running.pop(user, None))
         return await asyncio.shield(task)
+
+    def trusted(self, user: str) -> Known:
+        """What :meth:`find` gives where everybody is trusted."""
+        return self._listed.get(user) or Known(None)
 
     def failed(self, user: str) -> None:
         """A login has failed: its password may have changed, so that the next one asks anew."""

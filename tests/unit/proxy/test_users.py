@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from helios_cli.engine.config.proxy import UserSettings
+from helios_cli.engine.config.proxy import ProxySettings, UserSettings
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxyserver import users
 from helios_cli.engine.proxyserver.users import Known, Users, credential
@@ -173,3 +173,32 @@ async def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(50):
         await known.find(f"user{number}")
     assert len(known._asked) == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "asks", "trusting"),
+    [
+        (ProxySettings(), False, True),
+        (ProxySettings(auth_user="postgres"), False, True),
+        (ProxySettings(auth="scram", auth_user="boss", auth_password="x"), True, False),
+        (ProxySettings(auth="scram", auth_user="boss"), True, False),
+        (ProxySettings(auth="scram", auth_user="boss", users=(UserSettings("ann", "red"),)), False, False),
+        (ProxySettings(auth="scram", auth_user="b", auth_password="x", users=(UserSettings("a", "b"),)), True, False),
+        (ProxySettings(auth="trust", users=(UserSettings("ann", "red"),)), False, True),
+    ],
+)
+@pytest.mark.asyncio
+async def test_where_users_come_from(settings: ProxySettings, asks: bool, trusting: bool) -> None:
+    world = World()
+    known = Users.of(settings, world.clock, world.ask)
+    assert known.trusting is trusting
+    await known.find("stranger")
+    assert bool(world.asked) is asks
+
+
+@pytest.mark.asyncio
+async def test_a_trusted_user_with_a_listed_password_logs_in_with_it_at_the_nodes() -> None:
+    settings = ProxySettings(auth="trust", users=(UserSettings("ann", "red"),))
+    world = World()
+    known = await Users.of(settings, world.clock, world.ask).find("ann")
+    assert (known.verifier, credential(known, None)) == (None, "red")
