@@ -8,12 +8,14 @@ from helios_cli.engine.proxy.unit import Unit
 class Block:
     """One open block."""
 
-    __slots__ = ("_bytes", "_limit", "attempts", "lost", "read_only", "replayable", "units", "wrote")
+    __slots__ = ("_bytes", "_limit", "attempts", "lost", "read_only", "replayable", "units", "wrote", "wrote_surely")
 
     def __init__(self, *, read_only: bool, limit: int) -> None:
         """``limit`` bytes of statements are kept at most."""
         self.read_only = read_only
         self.wrote = False
+        self.wrote_surely = False
+        """Something that changes rows has succeeded in it."""
         self.lost = False
         """Its backend is gone and it could not be done again: it takes nothing but ROLLBACK."""
         self.replayable = True

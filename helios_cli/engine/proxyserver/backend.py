@@ -110,6 +110,8 @@ class Backend(asyncio.Protocol):
         self.status = 0x49
         """Of the last ReadyForQuery."""
         self.idle_since = 0.0
+        self.may_be_named = False
+        """A name for a write may be left in the session, which no later write must get."""
         self.held = False
         """Some client has it."""
         self.closed = False

@@ -37,6 +37,9 @@ FAILED: Final = b"E"[0]
 NO_SETTINGS: Final = ("user", "database", "options", "replication")
 """Of a startup packet: they are no settings of a session."""
 
+TAKES_NAME: Final = ("INSERT", "UPDATE", "DELETE")
+"""Statements that have used their name up for certain, once they have succeeded."""
+
 FLOOR_ASKED: Final = 1 << 63
 """The floor of a session whose last write at a plain PostgreSQL has no known LSN yet."""
 
@@ -149,10 +152,11 @@ class Client(Sending):
                 return
         for name in unprepared:
             self.statements.forget(name)
-        if status != IDLE or self.block is not None:
+        before = self.block
+        if status != IDLE or before is not None:
             self._note_block(unit, data, status)
         self.transport.write(data)
-        self._over(unit, backend, status)
+        self._over(unit, backend, status, before if self.block is None else None)
         if status == IDLE and not self.keeps_backend and self.backend is backend:
             self.give_back(backend)
         self.unit_done()
@@ -175,11 +179,11 @@ class Client(Sending):
             self.give_back(backend)
         self.unit_done()
 
-    def _over(self, unit: Unit, backend: Backend | None, status: int) -> None:
-        """The unit is answered: what that changes."""
+    def _over(self, unit: Unit, backend: Backend | None, status: int, ended: Block | None = None) -> None:
+        """The unit is answered, and has ``ended`` a block: what that changes."""
         self.status = status
-        if unit.access:
-            self._wrote(backend)
+        if ended.wrote if ended is not None else unit.access and unit.control is not Control.BEGIN:
+            self._wrote(unit, backend)
         for statement in unit.executed:
             if not statement.plain:
                 self._effects(unit, statement, backend)
@@ -189,8 +193,13 @@ class Client(Sending):
                 self.settings = settings
                 if backend is not None:
                     backend.settings = settings
-        if unit.name is not None and not unit.repeated:
-            self.proxy.names.give_back(unit.name)
+        if unit.name is not None:
+            if not unit.repeated:
+                self.proxy.names.give_back(unit.name)
+            if backend is not None:
+                backend.may_be_named = unit.failed or not (
+                    ended.wrote_surely if ended is not None else _takes_name(unit)
+                )
         self.proxy.stats.count(unit, backend)
 
     @property
@@ -213,9 +222,11 @@ class Client(Sending):
             digest = xxhash.xxh3_128_digest(data)
         block.add(unit, digest)
 
-    def _wrote(self, backend: Backend | None) -> None:
+    def _wrote(self, unit: Unit, backend: Backend | None) -> None:
+        """Remember what is to be seen, or asked after."""
         if self.block is not None:
             self.block.wrote = True
+            self.block.wrote_surely |= not unit.failed and _takes_name(unit)
         elif backend is not None and not backend.node.is_heliosdb and self.proxy.wants_floors:
             self.floor = FLOOR_ASKED
             backend.command(PG_LSN, self._floor_came)
@@ -386,3 +397,7 @@ class Client(Sending):
             backend.command("ROLLBACK" if backend.status != IDLE else "DISCARD ALL", backend.clean_up)
         else:
             backend.pool.release(backend)
+
+
+def _takes_name(unit: Unit) -> bool:
+    return all(one.why in TAKES_NAME for one in unit.executed)

@@ -388,7 +388,7 @@ class Recovery:
 
     # Units in a block of the proxy's own ---------------------------------------------------------------------------
 
-    def wrap(self, unit: Unit, backend: Backend) -> None:
+    def wrap(self, unit: Unit, backend: Backend, before: str) -> None:
         """Run several writes that commit together so that the commit can be asked after."""
         client = self.client
         self._held, self._held_bytes = [], 0
@@ -397,7 +397,7 @@ class Recovery:
             unit.name = client.proxy.names.take()
         unit.attempts += 1
         client.mark_sent(unit)
-        backend.send(render(unit.steps, backend.statements), "BEGIN")
+        backend.send(render(unit.steps, backend.statements), f"{before}; BEGIN" if before else "BEGIN")
 
     def _wrapped_over(self, data: bytes, status: int) -> None:
         client = self.client

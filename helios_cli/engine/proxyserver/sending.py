@@ -125,9 +125,11 @@ class Sending(Placing):
         before = ""
         if (unit.access or self.block is not None) and backend.node.is_heliosdb:
             before = self._name(unit)
+            if not before and backend.may_be_named and self.status == IDLE:
+                before, backend.may_be_named = f"RESET {WRITE_ID}", False
             if unit.wrapped:
                 self.recovery = Recovery(self)
-                self.recovery.wrap(unit, backend)
+                self.recovery.wrap(unit, backend, before)
                 return
         unit.attempts += 1
         steps = unit.steps
