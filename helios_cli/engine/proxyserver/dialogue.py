@@ -189,8 +189,9 @@ class Dialogue(asyncio.Protocol):
         elif code in _EXTENDED:
             if unit is None:
                 if code == SYNC:
-                    self._sync_alone(raw)
-                    return
+                    self._sync_alone()
+                if code in (SYNC, FLUSH):
+                    return  # nothing is kept back that a Flush could bring
                 unit = self.unit = Unit(simple=False)
             self.statements.take(unit, code, raw)
             if code == SYNC:
@@ -317,7 +318,7 @@ class Dialogue(asyncio.Protocol):
         """More of a unit that is on its way."""
 
     @abstractmethod
-    def _sync_alone(self, raw: bytes) -> None:
+    def _sync_alone(self) -> None:
         """A Sync without anything before it."""
 
     @abstractmethod

@@ -149,7 +149,7 @@ class Recovery:
             client.block.attempts += 1
             self.resume_block()
         else:
-            self._again(unit, PAUSE_S)
+            self.again(unit, PAUSE_S)
 
     # A backend is lost ---------------------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class Recovery:
         elif client.block is not None:
             self._lost_in_block(unit, backend)
         elif not client.was_sent or self._can_be_repeated(unit, backend):
-            self._again(unit)
+            self.again(unit)
         else:
             self._unknown(unit)
 
@@ -209,7 +209,7 @@ class Recovery:
             )
         )
 
-    def _again(self, unit: Unit, pause: float = 0.0) -> None:
+    def again(self, unit: Unit, pause: float = 0.0) -> None:
         """Send the unit to whoever can do it now."""
         client = self.client
         proxy = client.proxy
@@ -348,7 +348,7 @@ class Recovery:
             if self._committing:
                 self._committing, self._held = False, None
                 self._give_backend_back()
-                self._again(unit)
+                self.again(unit)
             elif client.block is not None:
                 self._give_backend_back()
                 self.resume_block()

@@ -11,7 +11,7 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxy.prepared import Step, render
 from helios_cli.engine.proxy.settings_sync import Settings, difference, everything
 from helios_cli.engine.proxy.statement import Control
-from helios_cli.engine.proxy.unit import Unit
+from helios_cli.engine.proxy.unit import EXECUTE, Unit
 from helios_cli.engine.proxyserver import local_answers
 from helios_cli.engine.proxyserver.backend import Backend, Command
 from helios_cli.engine.proxyserver.placing import Placing
@@ -142,6 +142,8 @@ class Sending(Placing):
         self.mark_sent(unit)
         if self.proxy.debug:
             log.debug("routing: session %d, %s to node %s", self.pid, _why(unit), backend.node.name)
+        if not unit.closed:
+            self.go_on()
 
     def mark_sent(self, unit: Unit) -> None:
         """The unit in hand, as far as it has come, is on its way."""
@@ -151,11 +153,23 @@ class Sending(Placing):
         backend, unit = self.backend, self.unit
         if backend is None or unit is None:
             return
+        if unit.access and self.block is None and self._is_misplaced(unit, steps):
+            # It began with what any node can do; its beginning is done again where the rest can be done.
+            self.detach(backend)
+            backend.close()
+            Recovery(self).again(unit)
+            return
         backend.more(render(steps, backend.statements))
         if unit.bytes > self.proxy.settings.replay_max_bytes:
             unit.steps.clear()
             self._sent_steps = 0
             unit.forgotten = True
+
+    def _is_misplaced(self, unit: Unit, fresh: list[Step]) -> bool:
+        before = unit.steps[: len(unit.steps) - len(fresh)]
+        ran = any(step.raw[0] == EXECUTE for step in before)
+        primary, backend = self.proxy.cluster.primary, self.backend
+        return not ran and not self.pins and backend is not None and backend.node is not primary
 
     def _name(self, unit: Unit) -> str:
         """What names the write in hand, so that it can be asked after; empty where it has or needs no name."""
@@ -172,7 +186,7 @@ class Sending(Placing):
             unit.name = self.proxy.names.take()
         return f"SET {WRITE_ID} = '{unit.name}'"
 
-    def _sync_alone(self, raw: bytes) -> None:
+    def _sync_alone(self) -> None:
         self.transport.write(READY[self.status])
 
     def _tell(self, parameters: dict[str, str]) -> None:
