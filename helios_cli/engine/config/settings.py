@@ -388,6 +388,13 @@ class Settings:
         "Longest time that a write on a standby waits for the primary before it fails.",
         reload=True,
     )
+    switchover_drain: int = _duration(
+        1_000,
+        "replication",
+        "Longest time that a switchover waits for the transaction that has the writer before it undoes that (40001); "
+        "0 waits for the whole timeout of the switchover, and leaves the lead where it is then.",
+        reload=True,
+    )
     forward_connections: int = _number(
         64, "replication", "Most sessions at the primary that a standby keeps for its clients' writes.", 1, 10_000
     )

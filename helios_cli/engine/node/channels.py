@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.wire import backend
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
+
+CLUSTER_CHANNEL: Final = "helios_cluster"
+"""On which the node itself tells of its cluster, and nobody else does."""
 
 
 class Channels:
@@ -41,6 +46,14 @@ class Channels:
         for session in tuple(self._listeners.get((database, channel), ())):
             session.notify(message)
 
+    def publish_everywhere(self, channel: str, payload: str) -> None:
+        """Deliver what the node itself has to tell to those who listen in any database."""
+        message = backend.notification(os.getpid(), channel, payload)
+        for (_database, name), listeners in tuple(self._listeners.items()):
+            if name == channel:
+                for session in tuple(listeners):
+                    session.notify(message)
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
@@ -58,5 +71,13 @@ class Notification:
 
 
 def notification_of(session: Session, channel: str, payload: str) -> Notification:
-    """What a session notifies."""
+    """What a session notifies.
+
+    Raises:
+        SqlError: 42501 the channel is the node's own: whoever listens there believes what it says of the cluster.
+    """
+    if channel == CLUSTER_CHANNEL:
+        raise SqlError(
+            f'permission denied for channel "{channel}"', sqlstate="42501", hint="The node tells of its cluster there."
+        )
     return Notification(session.engine.channels, session.database_oid, session.pid, channel, payload)

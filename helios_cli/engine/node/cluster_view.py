@@ -64,6 +64,10 @@ def cluster_view(replication: Replication) -> ClusterView:
         if member.node_id not in found:
             found[member.node_id] = _absent(replication, member, primary_id, now)
     local = found.pop(replication.node_id)
+    if replication.news.led_by():
+        # The node that this one has followed says no more that it leads no longer.
+        for name, one in found.items():
+            found[name] = replace(one, role="primary" if name == primary_id else "standby")
     return ClusterView(
         cluster_id=node.store.control.record.cluster_id.hex(),
         term=replication.term().number,
@@ -156,6 +160,9 @@ def _slots(replication: Replication) -> tuple[SlotView, ...]:
 def _primary_id(replication: Replication) -> str:
     if replication.is_leading:
         return replication.node_id
+    elsewhere = replication.news.led_by()
+    if elsewhere:
+        return elsewhere
     following = replication.following
     if following is None:
         return ""

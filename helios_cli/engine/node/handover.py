@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.roles import Role
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.cluster_news import HANDOVER, HANDOVER_ENDED
 from helios_cli.engine.node.lead_changes import Cause
 from helios_cli.engine.node.promotion import (
     PromotionRefused,
@@ -21,6 +22,7 @@ from helios_cli.engine.node.promotion import (
     take_lead,
 )
 from helios_cli.engine.node.streamer import BLOCKED_S, WalStreamer
+from helios_cli.engine.node.writer_taking import take_writer
 from helios_cli.engine.replication import messages
 from helios_cli.engine.types import Lsn
 from helios_cli.engine.wire.peer import Kind
@@ -147,9 +149,11 @@ async def _switched_over(replication: Replication, to: str, timeout_s: float, *,
         return plan | {"result": f"the lead can go from {replication.node_id} to {target}", "dry_run": True}
     began = replication.now()
     await neared(replication, target, timeout_s)
-    await hand_over(replication, target, timeout_s)
+    undone = await hand_over(replication, target, timeout_s)
+    told = f"; {undone} transaction that had the writer was undone" if undone else ""
     return plan | {
-        "result": f"node {target} is the primary of term {replication.term()}",
+        "result": f"node {target} is the primary of term {replication.term()}{told}",
+        "undone": undone,
         "took_ms": round((replication.now() - began) * 1000, 1),
         "term": replication.term().number,
     }
@@ -197,8 +201,10 @@ async def leave(replication: Replication) -> None:
 
 async def hand_over(
     replication: Replication, target: str, timeout_s: float, *, leaves: bool = False, reason: str = ""
-) -> None:
+) -> int:
     """Hold the writer, let ``target`` catch up, give it the lead, and follow it, unless this node ``leaves`` then.
+
+    Gives the number of transactions that were undone for it.
 
     ``reason``: why, where no operator has asked for it.
 
@@ -206,14 +212,12 @@ async def hand_over(
         PromotionRefused: a step took too long; this node leads on.
     """
     queue = replication.node.engine.queue
+    replication.news.tell(HANDOVER)
     try:
-        async with asyncio.timeout(timeout_s):
-            await queue.acquire_async(first=True)
-    except TimeoutError:
-        raise PromotionRefused(
-            f"the transaction that writes now did not end within {timeout_s:g} s",
-            hint="End it, or raise the timeout; this node leads on.",
-        ) from None
+        undone = await take_writer(replication, target, timeout_s)
+    except BaseException:
+        replication.news.tell(HANDOVER_ENDED)
+        raise
     try:
         streamer, end = await _drained(replication, target, timeout_s)
         # On disk before this node leads no longer: a restart must not lead again by itself.
@@ -233,12 +237,15 @@ async def hand_over(
     finally:
         if replication.leading is not None:
             replication.leading.resume()
+            replication.news.tell(HANDOVER_ENDED)
         queue.release()
+        replication.news.look()
     deadline = replication.now() + TAKE_BACK_S
     while not replication.role.primary_host:
         await asyncio.sleep(0.002)
         if replication.now() > deadline:
             await _not_taken(replication, target)
+    return undone
 
 
 async def _drained(replication: Replication, target: str, timeout_s: float) -> tuple[WalStreamer, Lsn]:

@@ -45,6 +45,7 @@ def tell_promoted(replication: Replication, old: str, cause: Cause) -> None:
         "promoted", f"node {own} is the primary of term {term}",
         **facts(term=term.number, old=old, new=own, reason=cause.reason, automatic=cause.automatic),
     )  # fmt: skip
+    replication.news.look()
 
 
 def tell_deposed(replication: Replication, new: str, term: int) -> None:
@@ -52,6 +53,7 @@ def tell_deposed(replication: Replication, new: str, term: int) -> None:
     why = f"node {new} is the primary now: this node follows it"
     told = facts(term=term, old=replication.node_id, new=new, reason=f"node {new} leads in term {term}")
     replication.node.event("deposed", why, severity="warning", **told)
+    replication.news.heard(term, new)
 
 
 def tell_retargeted(replication: Replication, new: str, where: str, term: int) -> None:
@@ -61,6 +63,7 @@ def tell_retargeted(replication: Replication, new: str, where: str, term: int) -
     known = following.upstream.node_id if following is not None and following.upstream.role == "primary" else ""
     told = facts(term=term, old=known or replication.config.primary, new=new, reason=f"node {new} leads in term {term}")
     replication.node.event("retargeted", f"following {new} at {where}", primary=new, **told)
+    replication.news.heard(term, new)
 
 
 def tell_gave_way(replication: Replication, term: int, why: str) -> None:

@@ -17,6 +17,7 @@ from helios_cli.engine.node import binding, handover, lead_changes, promotion, r
 from helios_cli.engine.node.authority import authority_of
 from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_meter import ClusterMeter
+from helios_cli.engine.node.cluster_news import ClusterNews
 from helios_cli.engine.node.cluster_settings import first_fields
 from helios_cli.engine.node.cluster_view import cluster_view
 from helios_cli.engine.node.failover_watcher import FailoverWatcher
@@ -90,6 +91,7 @@ class Replication:
         node.engine.lead_check = self.lead_check = LeadCheck(self)
         self.sessions = SessionServer(node.engine, lambda: self.following.forwarder if self.following else None)
         self.meter = ClusterMeter(self)
+        self.news = ClusterNews(self)
         self.slots = SlotKeeper(self)
         self.visitors = Visitors(self)
         self.lines = Lines(self)
@@ -476,6 +478,7 @@ class Replication:
                 beat_at = max(beat_at + HEARTBEAT_S, self.now())
                 self._guarded(self._beat_once)
             self._guarded(self.watcher.beat)
+            self._guarded(self.news.look)
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

@@ -384,6 +384,28 @@ class Session(SessionPlans):
             self.runner.release_failed(transaction)
             transaction.lost = reason
 
+    def lose_writer(self, reason: HeliosError) -> None:
+        """The writer is taken from it: the statement in hand fails, or the transaction block does at the next one.
+
+        To be called again until the writer is free: what runs on a thread ends a little later.
+        """
+        transaction = self.transaction
+        if self.runner.is_busy() or self.copy is not None:
+            self.runner.cancel(reason)
+        elif transaction is None or transaction.token is None:
+            return
+        elif not transaction.explicit:
+            # A pipeline hears of errors with its statements, and all of these are over.
+            reason.severity = "FATAL"
+            self.sink.terminate(reason)
+        else:
+            for portal in self.open_portals():
+                self.runner.close_portal(portal)
+            # None of them is to be gone back to: what they keep is undone too.
+            transaction.forget_savepoints()
+            transaction.lost = transaction.lost if transaction.failed else reason
+            self.fail_transaction()
+
     # Timeouts and cancelling -----------------------------------------------------------------------------------
 
     # End --------------------------------------------------------------------------------------------------------

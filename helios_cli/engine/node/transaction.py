@@ -149,6 +149,12 @@ class Transaction:
         self.failed = False
         return self.savepoint_undo[index]
 
+    def forget_savepoints(self) -> None:
+        """Go back to none of them any more, whatever SQLite has of them."""
+        self.savepoints.clear()
+        self.savepoint_undo.clear()
+        self.savepoint_modes.clear()
+
     def begin_writing(self) -> None:
         """Open the write transaction on :attr:`connection`; the writer's token is held."""
         try:
@@ -170,4 +176,4 @@ class Transaction:
         for index in range(len(self.savepoints) - 1, -1, -1):
             if self.savepoints[index] == name:
                 return index
-        raise SqlError(f'savepoint "{name}" does not exist', sqlstate="3B001")
+        raise self.lost or SqlError(f'savepoint "{name}" does not exist', sqlstate="3B001")

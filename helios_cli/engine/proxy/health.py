@@ -63,11 +63,3 @@ class Health:
         if not self.failures:
             return 0.0
         return float(min(RETRY_MAX_S, RETRY_S * RETRY_GROWTH ** min(self.failures - 1, 50)))
-
-
-def check_due_s(interval: float, *, since_s: float, is_busy: bool) -> float:
-    """How long until the next question to a node that was asked ``since_s`` seconds ago; 0.0: now.
-
-    ``is_busy``: units are in hand there, or something suspicious was heard.
-    """
-    return max(0.0, (min(PING_S, interval) if is_busy else interval) - since_s)

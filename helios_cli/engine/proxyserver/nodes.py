@@ -242,9 +242,9 @@ class Cluster:
         node.is_handing_over = told.event == "handover" and told.leads
         if node.is_handing_over:
             self._loop.call_later(HANDOVER_S, self._handover_over, node)
-        watch = self._watches.get(node.name)
-        if watch is not None:
-            watch.check()
+        for one in (node, self.primary):
+            if one is not None and one.name in self._watches:
+                self._watches[one.name].check()
         self._settle()
 
     def _newer_term(self, term: int) -> None:

@@ -7,11 +7,12 @@ import contextlib
 import logging
 import ssl
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxy.health import PING_S, RETRY_S, Health, Told
-from helios_cli.engine.proxyserver.link import Account, Link
+from helios_cli.engine.proxyserver.link import Account, Link, Results
 from helios_cli.engine.proxyserver.questions import (
     CHANNEL,
     HELIOS_CHECK,
@@ -97,6 +98,8 @@ class Watch:
         self._alarm_until = 0.0
         self._looked_at = 0.0
         self._is_looking = False
+        self._news = 0
+        """What it has told unasked, counted: an answer on its way then is older than that."""
         self._reason = ""
 
     def set(self, settings: ProxySettings, account: Account) -> None:
@@ -154,12 +157,19 @@ class Watch:
             self._is_looking = False
             return
         answer = link.query(HELIOS_LOOK if self.node.is_heliosdb else POSTGRES_LOOK)
-        answer.add_done_callback(self._looked)
+        answer.add_done_callback(partial(self._looked, self._news))
 
-    def _looked(self, answer: asyncio.Future[list[list[list[str | None]]]]) -> None:
+    def _looked(self, news: int, answer: asyncio.Future[Results]) -> None:
         self._is_looking = False
         with contextlib.suppress(HeliosError, asyncio.CancelledError):
-            self._keeper.heard(self.node, report(answer.result(), is_heliosdb=self.node.is_heliosdb))
+            self._tell(report(answer.result(), is_heliosdb=self.node.is_heliosdb), news)
+
+    def _tell(self, told: Report, news: int) -> None:
+        """Pass an answer on; ``news`` is what had been told when it was asked for."""
+        if news == self._news:
+            self._keeper.heard(self.node, told)
+        else:
+            self.check()
 
     # The loop ----------------------------------------------------------------------------------------------------
 
@@ -206,7 +216,7 @@ class Watch:
                 self._fail(_reason(error, "no answer", self._timeout))
 
     async def _ask(self, link: Link, text: str) -> None:
-        began, began_s = self._loop.time(), time.perf_counter()
+        began, began_s, news = self._loop.time(), time.perf_counter(), self._news
         if text in (HELIOS_CHECK, POSTGRES_CHECK):
             self._wants_check, self._checked_at = False, began
         async with asyncio.timeout(self._timeout):
@@ -220,7 +230,7 @@ class Watch:
             log.info("node %s is healthy: %s at %s:%d", node.name, _kind(node), node.host, node.port)
         if told.leads != node.leads and text in (HELIOS_LOOK, POSTGRES_LOOK):
             self.check()
-        self._keeper.heard(node, told)
+        self._tell(told, news)
 
     async def _rest(self, seconds: float) -> None:
         if seconds > 0 and not self._wake.is_set():
@@ -234,10 +244,12 @@ class Watch:
     def _notified(self, channel: str, payload: str) -> None:
         told = announcement(payload) if channel == CHANNEL else None
         if told is not None:
+            self._news += 1
             self._keeper.announced(self.node, told)
 
     def _reported(self, name: str, value: str) -> None:
         if name == "in_hot_standby":
+            self._news += 1
             if value == "on" and self.node.leads:
                 self._keeper.follows_now(self.node)
             self.check()
@@ -265,7 +277,7 @@ class Watch:
             link.close()
 
 
-def _ignored(answer: asyncio.Future[list[list[list[str | None]]]]) -> None:
+def _ignored(answer: asyncio.Future[Results]) -> None:
     if not answer.cancelled():
         answer.exception()
 
