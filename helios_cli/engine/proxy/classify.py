@@ -12,8 +12,10 @@ from helios_cli.engine.proxy import lexical, unparsed, utilities
 from helios_cli.engine.proxy.statement import Access, Control, Setting, Statement
 from helios_cli.engine.sql.shape import lift
 
-PARSED_MAX: Final = 1 << 20
-"""Characters of the longest text that is parsed; a longer one is judged by its words."""
+LIFTED_MAX: Final = 1024
+"""Characters of a text from which on its first word is looked at before its shape."""
+PARSED_MAX: Final = 256 * 1024
+"""Characters of the longest text that is parsed, which takes 100 ms; a longer one is judged by its words."""
 KEPT_MAX: Final = 16 * 1024
 """Characters of the longest shape or text that is remembered."""
 CHARACTERS_MAX: Final = 16 << 20
@@ -61,8 +63,12 @@ class Classes:
         found = self._known(sql)
         if found is not None:
             return found
-        if len(sql) > KEPT_MAX:
-            return _judge(sql, lexical.cut(sql))[0]
+        if len(sql) > LIFTED_MAX:
+            found = unparsed.change(sql)
+            if found is not None:
+                return found
+            if len(sql) > KEPT_MAX:
+                return _of_long(sql)
         shape, literals = lift(sql)
         if literals:
             found = self._known(shape)
@@ -83,6 +89,9 @@ class Classes:
         if found is not None:
             return found
         pieces = lexical.cut(sql)
+        if "\0" in sql:
+            # No client can send it; keys of shapes have it.
+            return unparsed.judge(sql, pieces, wrong=True)
         if not pieces.comments:
             return self._learn(sql, shape, sql, pieces)
         hint = lexical.hint(sql, pieces)
@@ -110,13 +119,24 @@ class Classes:
         return statement
 
 
+def _of_long(sql: str) -> Statement:
+    """The class of a text that is not remembered: long lists of constants need not be parsed."""
+    pieces = lexical.cut(sql)
+    code = unparsed.code(sql, pieces)
+    found = unparsed.change(code) or unparsed.query(code)
+    if found is None:
+        return _judge(sql, pieces)[0]
+    hint = lexical.hint(sql, pieces)
+    return replace(found, hint=hint) if hint else found
+
+
 def _judge(sql: str, pieces: lexical.Pieces) -> tuple[Statement, bool]:
     """The class of a text, and whether its literals matter."""
     hint = lexical.hint(sql, pieces) if pieces.comments else ""
     bare = lexical.without(sql, pieces.comments) if pieces.comments else sql
-    parsed = _parse(bare) if len(sql) <= PARSED_MAX and "\0" not in sql else None
+    parsed = _parse(bare) if len(sql) <= PARSED_MAX else None
     if parsed is None:
-        statement, matters = unparsed.judge(bare), True
+        statement, matters = unparsed.judge(sql, pieces, wrong=len(sql) <= PARSED_MAX), True
     else:
         statement = _combined([utilities.judge(node, text) for node, text in parsed])
         matters = any(utilities.depends_on_literals(node) for node, _text in parsed)

@@ -10,12 +10,14 @@ from typing import Final
 from helios_cli.engine.sql.shape import literal_spans
 
 _PIECE: Final = re.compile(
-    r"(?<![\w$])[eE]'(?:[^'\\]|\\.|'')*+'?"
-    r"|'[^']*+(?:''[^']*+)*+'?"
-    r'|"[^"]*+(?:""[^"]*+)*+"?'
-    r"|--[^\n\r]*+"
-    r"|/\*"
-    r"|(?<![\w$])\$(?:[^\W\d]\w*)?\$",
+    # One leading character class lets the engine skip quickly; what stands before it is checked afterwards.
+    r"[\'\"$/-](?:"
+    r"(?<=[eE]\')(?<![\w$][eE]\')(?P<escaped>[^\'\\]*+(?:(?:\\.|\'\')[^\'\\]*+)*+\'?)"
+    r"|(?<=\')[^\']*+(?:\'\'[^\']*+)*+\'?"
+    r'|(?<=")[^"]*+(?:""[^"]*+)*+"?'
+    r"|(?<=-)-[^\n\r]*+"
+    r"|(?<=/)\*"
+    r"|(?<=\$)(?<![\w$]\$)(?:[^\W\d]\w*)?\$)",
     re.DOTALL,
 )
 """Where a string, a quoted name or a comment is, or begins. One without an end reaches to the end of the text."""
@@ -51,7 +53,7 @@ def cut(sql: str) -> Pieces:
             if first == "$":
                 end = sql.find(match[0], at)
                 at = len(sql) if end < 0 else end + len(match[0])
-            escapes |= first in "eE"
+            escapes |= match["escaped"] is not None
             strings.append((start, at))
     return Pieces(tuple(comments), tuple(strings), escapes)
 

@@ -15,7 +15,7 @@ Node = dict[str, Any]
 CHANGES: Final = {"InsertStmt": "INSERT", "UpdateStmt": "UPDATE", "DeleteStmt": "DELETE", "MergeStmt": "MERGE"}
 """Statements that change rows, and their names."""
 QUERIES: Final = frozenset(("SelectStmt", *CHANGES))
-_OF_PRIMARY: Final = frozenset((
+OF_PRIMARY: Final = frozenset((
     "pg_stat_activity", "pg_locks", "pg_stat_replication", "pg_replication_slots", "pg_stat_ssl", "pg_stat_gssapi",
     "pg_prepared_xacts", "pg_prepared_statements", "pg_cursors",
 ))  # fmt: skip
@@ -53,7 +53,7 @@ class _Found:
             elif kind == "lockingClause":
                 self.lock = self.lock or _STRENGTHS.get(fields[0]["LockingClause"].get("strength", ""), "FOR UPDATE")
             elif kind == "RangeVar":
-                if fields["relname"] in _OF_PRIMARY and fields.get("schemaname", "pg_catalog") == "pg_catalog":
+                if fields["relname"] in OF_PRIMARY and fields.get("schemaname", "pg_catalog") == "pg_catalog":
                     self.primary = self.primary or f"reads {fields['relname']}"
             elif kind in CHANGES:
                 self.change = self.change or CHANGES[kind]
@@ -81,8 +81,15 @@ def judge(node: Node) -> Statement:
     """The class of a statement of :data:`QUERIES`."""
     kind, fields = tree.tag(node), tree.body(node)
     found = _Found()
-    for item in tree.walk(fields):
-        found.see(item)
+    pending: list[Any] = [fields]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            found.see(item)
+            pending.extend([value for value in item.values() if value.__class__ is dict or value.__class__ is list])
+        else:
+            # Most of what a large statement holds is constants.
+            pending.extend([one for one in item if "A_Const" not in one])
     settings, unclear = _settings(fields, found.configs)
     pins = found.pins or ("set_config()" if unclear else "")
     if kind in CHANGES:
