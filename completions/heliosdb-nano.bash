@@ -3,12 +3,12 @@ _heliosdb_nano() {
     local word="${COMP_WORDS[COMP_CWORD]}" path="" item
     for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "$path $item" in
-            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " explain" | " explain failover" | " whatif" | " standby" | " standby list" | " standby add" | " standby remove" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " user" | " user create" | " user list" | " user show" | " user password" | " user alter" | " user grant" | " user revoke" | " user drop" | " log" | " log inspect" | " log verify" | " log dump" | " scrub" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " config set" | " doctor" | " sim" | " sim run" | " demo" | " completion" | " version") path="$path $item" ;;
+            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " explain" | " explain failover" | " whatif" | " standby" | " standby list" | " standby add" | " standby remove" | " proxy" | " proxy start" | " proxy check" | " proxy config" | " proxy status" | " proxy nodes" | " proxy pools" | " proxy clients" | " proxy stats" | " proxy explain" | " proxy pause" | " proxy resume" | " proxy drain" | " proxy undrain" | " proxy reload" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " user" | " user create" | " user list" | " user show" | " user password" | " user alter" | " user grant" | " user revoke" | " user drop" | " log" | " log inspect" | " log verify" | " log dump" | " scrub" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " config set" | " doctor" | " sim" | " sim run" | " demo" | " completion" | " version") path="$path $item" ;;
         esac
     done
     local words=""
     case "$path" in
-        "") words="start server stop health status cluster topology switchover promote pause resume explain whatif standby workload sql user log scrub salvage config doctor sim demo completion version --version --help" ;;
+        "") words="start server stop health status cluster topology switchover promote pause resume explain whatif standby proxy workload sql user log scrub salvage config doctor sim demo completion version --version --help" ;;
         " start") words="--config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls --tls-min-version --tls-client-ca --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --auth-failures-max --auth-lockout --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --io-method --scrub-interval --scrub-rate-mb --reader-threads --replication-role --replication-mode --on-sync-loss --eject-after --lease --progress-timeout --max-failover-lag-mb --failover-priority --failover-hook --failover-webhook --primary-host --primary-port --authority --etcd-endpoints --etcd-prefix --etcd-ttl --etcd-user --etcd-password-file --etcd-ca --etcd-cert --etcd-key --forward-timeout --switchover-drain --forward-connections --log-level --log-format --help" ;;
         " server") words="--ha-mode --ha-bind --ha-primary --ha-region --ha-peers --config --set --dry-run --json --data-dir --node-id --listen-address --advertise-address --pg-port --native-port --http-port --allow-faults --no-allow-faults --auth --allow-insecure-network --no-allow-insecure-network --tls --tls-min-version --tls-client-ca --tls-cert --tls-key --tls-ca --peer-tls --peer-auth --cluster-secret-file --auth-failures-max --auth-lockout --authentication-timeout --max-connections --statement-timeout --lock-timeout --idle-in-transaction-session-timeout --idle-writer-timeout --synchronous-commit --wal-checkpoint-mb --wal-max-mb --log-segment-mb --log-retention-mb --max-slot-lag-mb --group-max-transactions --groups-in-flight --io-method --scrub-interval --scrub-rate-mb --reader-threads --replication-role --replication-mode --on-sync-loss --eject-after --lease --progress-timeout --max-failover-lag-mb --failover-priority --failover-hook --failover-webhook --primary-host --primary-port --authority --etcd-endpoints --etcd-prefix --etcd-ttl --etcd-user --etcd-password-file --etcd-ca --etcd-cert --etcd-key --forward-timeout --switchover-drain --forward-connections --log-level --log-format --help" ;;
         " stop") words="--data-dir --config --timeout --kill --dry-run --json --help" ;;
@@ -34,6 +34,21 @@ _heliosdb_nano() {
         " standby list") words="--node --data-dir --config --ca --json --help" ;;
         " standby add") words="--mode --node --pg-port --native-port --http-port --ca --timeout --dry-run --json --help" ;;
         " standby remove") words="--node --data-dir --config --ca --token-file --cluster-secret-file --timeout --dry-run --json --help" ;;
+        " proxy") words="start check config status nodes pools clients stats explain pause resume drain undrain reload --help" ;;
+        " proxy start") words="--config --dry-run --json --help" ;;
+        " proxy check") words="--config --json --help" ;;
+        " proxy config") words="--config --changed --json --help" ;;
+        " proxy status") words="--admin --config --timeout --json --help" ;;
+        " proxy nodes") words="--admin --config --timeout --json --help" ;;
+        " proxy pools") words="--admin --config --timeout --json --help" ;;
+        " proxy clients") words="--admin --config --timeout --json --help" ;;
+        " proxy stats") words="--admin --config --timeout --json --help" ;;
+        " proxy explain") words="--admin --config --timeout --json --help" ;;
+        " proxy pause") words="--admin --config --token-file --timeout --dry-run --json --help" ;;
+        " proxy resume") words="--admin --config --token-file --timeout --dry-run --json --help" ;;
+        " proxy drain") words="--admin --config --token-file --timeout --dry-run --json --help" ;;
+        " proxy undrain") words="--admin --config --token-file --timeout --dry-run --json --help" ;;
+        " proxy reload") words="--admin --config --token-file --timeout --json --help" ;;
         " workload") words="run ledger --help" ;;
         " workload run") words="--host --port --username --user --dbname --password --sslmode --duration --interval --rate --clients --retry --timeout --table --any-node --ledger --verify --dry-run --json --help" ;;
         " workload ledger") words="verify show --help" ;;
@@ -89,3 +104,17 @@ _heliosdb_cli() {
     [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- "$word"))
 }
 complete -o filenames -F _heliosdb_cli heliosdb-cli
+_heliosdb_proxy() {
+    local word="${COMP_WORDS[COMP_CWORD]}" path="" item
+    for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case "$path $item" in
+        esac
+    done
+    local words=""
+    case "$path" in
+        "") words="--config --dry-run --json --help" ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
+    [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- "$word"))
+}
+complete -o filenames -F _heliosdb_proxy heliosdb-proxy

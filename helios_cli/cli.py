@@ -1,4 +1,4 @@
-"""The three programs: ``heliosdb-nano``, its shell ``heliosdb-cli``, and ``heliosdb-proxy``."""
+"""The three programs: ``heliosdb-nano``, its shell ``heliosdb-cli``, and its proxy ``heliosdb-proxy``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import typer
 
-from helios_cli import __version__
 from helios_cli.commands import _errors
 from helios_cli.commands.root import COMMANDS, app, load_command
 
@@ -43,8 +42,8 @@ def main_sql(arguments: Sequence[str] | None = None) -> int:
     return run(command, sys.argv[1:] if arguments is None else arguments, "heliosdb-cli")
 
 
-def main_proxy() -> int:
-    """``heliosdb-proxy``: not in this version, and it says so instead of half working."""
-    typer.echo(f"error: heliosdb-proxy is not part of version {__version__}", err=True)
-    typer.echo("hint: connect to a node directly; heliosdb-nano start runs one", err=True)
-    return _errors.ExitCode.USAGE
+def main_proxy(arguments: Sequence[str] | None = None) -> int:
+    """``heliosdb-proxy``: ``heliosdb-nano proxy start`` alone."""
+    command = load_command("start", COMMANDS["proxy"][0])
+    command.name = "heliosdb-proxy"
+    return run(command, sys.argv[1:] if arguments is None else arguments, "heliosdb-proxy")

@@ -75,7 +75,7 @@ def validate(
         problems = error.problems
     errors = [one for one in problems if not one.warning]
     if as_json:
-        print_json({"valid": not errors, "problems": [_problem_record(one) for one in problems]})
+        print_json({"valid": not errors, "problems": [problem_record(one) for one in problems]})
         return ExitCode.USAGE if errors else ExitCode.OK
     for one in problems:
         typer.echo(f"{'warning' if one.warning else 'error'}: {one}", err=True)
@@ -244,7 +244,8 @@ def _show_any(key: str, value: Value | None) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _problem_record(problem: Problem) -> dict[str, Any]:
+def problem_record(problem: Problem) -> dict[str, Any]:
+    """A mistake as programs read it."""
     return {
         "severity": "warning" if problem.warning else "error",
         "where": str(problem.origin),

@@ -11,6 +11,7 @@ from typing import Any
 
 from helios_cli.commands.completion import SHELLS, script
 from helios_cli.commands.tree import command_tree
+from helios_cli.engine.config import proxy_table
 from helios_cli.engine.config.registry import ALL_SETTINGS
 from helios_cli.engine.config.spec import Kind, Setting
 
@@ -54,6 +55,16 @@ Accepted, checked and shown, so that one file serves a whole fleet; a single nod
 for an array of tables, `*` for the name of a table. Flags: `--set NAME=VALUE`.
 """
 
+PROXY_HEAD = """
+# Settings of the proxy
+
+The strongest source wins: environment, then one file: `--config`, `HELIOSDB_PROXY_CONFIG`, or
+`/etc/heliosdb/proxy.toml`. The file is TOML, units are those of the settings of a node; a bare number is in the unit
+that the key names. Files are looked for in the directory of proxy.toml. *reload*: SIGHUP, `heliosdb-nano proxy reload`
+or the changed file itself is enough; otherwise the proxy has to start again. `[[nodes]]` and `[[users]]` may stand
+several times. `heliosdb-nano proxy config` tells where each value comes from.
+"""
+
 
 def command_reference() -> str:
     """The whole of docs/CLI.md."""
@@ -65,6 +76,8 @@ def command_reference() -> str:
             parts += _command(f"{program} {name}", child)
     parts.append(SETTINGS_HEAD)
     parts += _settings_tables()
+    parts.append(PROXY_HEAD)
+    parts += _proxy_tables()
     return "\n".join(line.rstrip() for line in "".join(parts).splitlines()) + "\n"
 
 
@@ -131,6 +144,24 @@ def _settings_tables() -> list[str]:
     parts += [RECORDED_HEAD, "\n| key | default | values | |\n|---|---|---|---|\n"]
     for one in (one for one in ALL_SETTINGS if one.recorded):
         parts.append(f"| `{one.key}` | {_default(one)} | {_values(one)} | {one.help} |\n")
+    return parts
+
+
+def _proxy_tables() -> list[str]:
+    parts = []
+    section = None
+    for one in proxy_table.ALL:
+        table, _, name = one.key.rpartition(".")
+        if table != section:
+            section = table
+            head = f"[[{table[:-2]}]]" if table.endswith("[]") else f"[{table}]"
+            parts.append(f"\n## {head}\n\n| key | environment | default | values | |\n|---|---|---|---|---|\n")
+        variable = proxy_table.variable(one)
+        live = " *reload*" if one.reload or one.in_table else ""
+        quantity = "size" if one.unit == "B" else "duration"
+        values = quantity if one.kind is Kind.QUANTITY else _values(one)
+        cells = (f"`{name}`", f"`{variable}`" if variable else "", _default(one), values, f"{one.help}{live}")
+        parts.append(f"| {' | '.join(cells)} |\n")
     return parts
 
 

@@ -33,6 +33,11 @@ COMMANDS: Final = {
     "explain": ("helios_cli.commands.failover", "Why the lead is where it is, and how it was decided.", "Cluster"),
     "whatif": ("helios_cli.commands.failover", "What would become of the cluster without some nodes.", "Cluster"),
     "standby": ("helios_cli.commands.standby", "List, add and remove the standbys of a cluster.", "Cluster"),
+    "proxy": (
+        "helios_cli.commands.proxy",
+        "Run HeliosProxy, one address for a cluster, and ask one that runs.",
+        "Cluster",
+    ),
     "workload": (
         "helios_cli.commands.workload",
         "Put load on a node or a cluster, and count what it acknowledged.",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from helios_cli.cli import main, main_proxy
+from helios_cli.cli import main
 from helios_cli.commands.node import ha_flags
 
 
@@ -183,11 +183,6 @@ def test_the_bare_program_and_version(capsys: pytest.CaptureFixture[str]) -> Non
     assert run_json(capsys, "version")["apsw"] >= "3.54"
     code, out, err = run(capsys, "config")
     assert code == 2 and "Usage: heliosdb-nano config" in out + err
-
-
-def test_the_proxy_says_that_it_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main_proxy() == 2
-    assert "heliosdb-proxy is not part of version" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -29,9 +29,9 @@ class Problem:
 class ConfigProblems(ConfigError):
     """A configuration that cannot be used; ``problems`` names every mistake, never empty."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], listed_by: str = "heliosdb-nano config validate") -> None:
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        hint = first.hint or "Every problem is listed by: heliosdb-nano config validate"
+        hint = first.hint or f"Every problem is listed by: {listed_by}"
         super().__init__(f"{first}{more}", hint=hint)
         self.problems = tuple(problems)

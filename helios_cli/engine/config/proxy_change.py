@@ -10,7 +10,8 @@ from helios_cli.engine.config.problems import ConfigProblems, Problem
 from helios_cli.engine.config.proxy import ProxySettings
 from helios_cli.engine.config.settings import Origin
 
-AT_RESTART: Final = ("listen_host", "listen_port", "admin_host", "admin_port", "http_host", "http_port", "workers")
+AT_RESTART: Final = ("listen_host", "listen_port", "admin_host", "admin_port", "http_host", "http_port", "workers",
+                     "log_format")  # fmt: skip
 """Fields that a running proxy keeps as they are."""
 
 

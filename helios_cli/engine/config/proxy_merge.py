@@ -83,7 +83,7 @@ def build(found: Gathered, secrets: Secrets) -> tuple[ProxySettings, tuple[Probl
     problems = [*found.problems, *cross_check(found)]
     errors = [one for one in problems if not one.warning]
     if errors:
-        raise ConfigProblems(errors)
+        raise ConfigProblems(errors, "heliosdb-nano proxy check")
     fields = {FIELDS.get(one.key, one.name): _plain(one, found.value(one.key)) for one in SCALARS
               if one.key not in _OTHER_FIELDS}  # fmt: skip
     nodes = tuple(NodeSettings(**table) for table in found.tables("nodes"))

@@ -103,13 +103,11 @@ SCALARS: Final = (
     _number("auth_failures_max", 10, "Failed logins of a user from an address of another machine after which more are "
             "refused for auth_lockout_secs; 0: none is.", 0, 1_000_000, reload=True),
     _seconds("auth_lockout_secs", 60_000, "How long logins are refused then.", reload=True),
-    _text("proxy.admin_token_file", "File with the token of the verbs; empty: proxy.token beside proxy.toml.",
-          reload=True),
+    _text("proxy.admin_token_file", "File with the token of the verbs; empty: proxy.token beside proxy.toml."),
 
     _word("proxy.log_level", "info", "Least severe messages that are written.", ("debug", "info", "warning", "error"),
           synonyms={"warn": "warning"}, reload=True),
-    _word("proxy.log_format", "text", "One line for people, or one JSON object a line.", ("text", "json"),
-          reload=True),
+    _word("proxy.log_format", "text", "One line for people, or one JSON object a line.", ("text", "json")),
 
     _word("tls.mode", None, "Of clients: who asks for TLS gets it, or nobody, or everybody must. allow with a cert.",
           TLS_MODES, reload=True),

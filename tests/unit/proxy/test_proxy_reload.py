@@ -12,8 +12,9 @@ import trustme
 
 from helios_cli.engine.config.problems import ConfigProblems
 from helios_cli.engine.config.proxy import NodeSettings, ProxySettings, UserSettings
-from helios_cli.engine.config.proxy_change import Change, compare
+from helios_cli.engine.config.proxy_change import AT_RESTART, Change, compare
 from helios_cli.engine.config.proxy_load import LoadedProxy, load_proxy
+from helios_cli.engine.config.proxy_table import SCALARS
 from helios_cli.engine.errors import ConfigError
 from helios_cli.engine.proxyserver import reloading
 from helios_cli.engine.proxyserver.reloading import Reloading, with_token
@@ -31,6 +32,12 @@ def test_what_changes_at_once_and_what_needs_a_restart() -> None:
     assert change.settings == replace(new, listen_port=5400, workers=1)
     assert str(change) == "pool_size, nodes changed; listen_port, workers will change at the next start"
     assert str(compare(OLD, OLD)) == "nothing has changed"
+
+
+def test_the_table_says_of_each_key_whether_a_reload_is_enough() -> None:
+    apart = {"proxy.listen_addr": "listen_host", "proxy.admin_addr": "admin_host", "proxy.http_addr": "http_host"}
+    needs = {apart.get(one.key, one.name) for one in SCALARS if not one.reload}
+    assert needs - {"admin_token_file"} == {name for name in AT_RESTART if not name.endswith("_port")}
 
 
 def test_nobody_is_let_in_from_the_network_by_a_reload() -> None:
