@@ -33,7 +33,7 @@ PASS, DROP, AS_PARSE = range(3)
 class Prepared:
     """One text with its parameter types, for all clients that prepare it."""
 
-    __slots__ = ("__weakref__", "body", "name", "statement")
+    __slots__ = ("__weakref__", "body", "is_proven", "name", "statement")
 
     def __init__(self, name: bytes, body: bytes, statement: Statement) -> None:
         self.name = name
@@ -41,6 +41,8 @@ class Prepared:
         self.body = body
         """Of the Parse, behind the name: text, NUL, types."""
         self.statement = statement
+        self.is_proven = False
+        """Some node has taken it."""
 
     def parse(self, name: bytes | None = None) -> bytes:
         """The Parse message; under another name than its own, if one is given."""
@@ -208,6 +210,7 @@ class BackendStatements:
         if prepared is not None:
             self._pending.discard(prepared)
             self.known[prepared] = None
+            prepared.is_proven = True
         return action
 
     def ended(self) -> list[bytes]:

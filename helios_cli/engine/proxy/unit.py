@@ -38,15 +38,17 @@ class Unit:
     """One unit of one client."""
 
     __slots__ = (
-        "access", "attempts", "bytes", "closed", "copied", "deadline", "executed", "expected", "failed", "forgotten",
-        "fresh", "hint", "name", "passed", "portals", "repeated", "seen", "simple", "skip", "statements", "steps",
-        "wrapped",
+        "access", "attempts", "by_query", "bytes", "closed", "copied", "deadline", "executed", "expected",
+        "failed", "forgotten", "fresh", "hint", "name", "passed", "portals", "repeated", "seen", "simple", "skip",
+        "statements", "steps", "wrapped",
     )  # fmt: skip
 
     def __init__(self, *, simple: bool) -> None:
         self.simple = simple
         self.closed = simple
         """Nothing more of it will come: Sync is there."""
+        self.by_query = simple
+        """Its answer ends without a Sync: a Query or FunctionCall ends it, by itself or behind extended messages."""
         self.copied = False
         """The client has said that its COPY data is at its end."""
         self.steps: list[Step] = []

@@ -20,7 +20,7 @@ SUBSETS_MAX: Final = 256
 class Choice:
     """Among the nodes that take reads now."""
 
-    __slots__ = ("_balancer", "_least", "_subsets", "_weights", "any", "nodes", "primary")
+    __slots__ = ("_balancer", "_subsets", "_weights", "any", "least", "nodes", "primary")
 
     def __init__(self) -> None:
         self.nodes: tuple[Node, ...] = ()
@@ -30,7 +30,8 @@ class Choice:
         """One of them, whatever it shows."""
         self._balancer = ROUND_ROBIN
         self._weights: tuple[int, ...] = ()
-        self._least = EVERY_FLOOR
+        self.least = EVERY_FLOOR
+        """What all of them but the primary show."""
         self._subsets: dict[tuple[Node, ...], Callable[[], Node | None]] = {}
 
     def set(self, nodes: Sequence[Node], primary: Node | None, balancer: str) -> bool:
@@ -47,14 +48,14 @@ class Choice:
 
     def moved(self) -> None:
         """A node shows something newer."""
-        self._least = min((node.lsn for node in self.nodes if node is not self.primary), default=EVERY_FLOOR)
+        self.least = min((node.lsn for node in self.nodes if node is not self.primary), default=EVERY_FLOOR)
 
     def one(self, floor: int, avoid: Collection[Node]) -> Node | None:
         """One of those that show the floor, and are not to be avoided; None: there is none.
 
         The primary shows every floor: nobody has seen more than it has.
         """
-        if floor <= self._least and not avoid:
+        if floor <= self.least and not avoid:
             return self.any()
         primary = self.primary
         fit = tuple([node for node in self.nodes if (node.lsn >= floor or node is primary) and node not in avoid])

@@ -242,7 +242,10 @@ class Client(Sending):
         if self.recovery is not None or unit is None:
             return False
         unit.failed = True
-        return Recovery(self).takes(unit, message)
+        if Recovery(self).takes(unit, message):
+            return True
+        self.unit_failed(unit)
+        return False
 
     def aside(self, code: int, message: bytes) -> None:
         """Notices, notifications and parameters."""
@@ -261,7 +264,7 @@ class Client(Sending):
         self.answer(data)
         if unit is not None and not unit.copied:
             self.copying = True
-            if not unit.simple:
+            if not unit.by_query:
                 unit.closed = False
             self.go_on()
 

@@ -38,6 +38,8 @@ HELD_MAX: Final = 1 << 20
 """Bytes that wait here for the answer to what came before them; then the client is not read."""
 MESSAGE_MAX: Final = 256 << 20
 """Of one message, which has to be whole before it goes anywhere."""
+SPILL_S: Final = 0.05
+"""So long a unit waits for its end before it goes out without it."""
 SPILL_BYTES: Final = 1 << 20
 """Of a unit that goes out before its end."""
 
@@ -63,6 +65,7 @@ class Dialogue(asyncio.Protocol):
         self._sent = False
         """The unit in hand is on its way, so that more of it can follow."""
         self._sent_steps = 0
+        self._spill: asyncio.TimerHandle | None = None
         self._discarding = False
         """The unit in hand has failed here: what comes up to Sync is not for anybody."""
         self._parts: list[bytes] = []
@@ -167,6 +170,8 @@ class Dialogue(asyncio.Protocol):
                 self._need = 0
             if self.unit is not None and not self.closing:
                 self._flush_unit()
+                if not self._dispatched and self._spill is None:
+                    self._spill = self.proxy.loop.call_later(SPILL_S, self._no_end_comes)
         except HeliosError as error:
             self.fatal(error)
             return
@@ -175,6 +180,13 @@ class Dialogue(asyncio.Protocol):
             self._held += size - at
         if self._deaf and self._held <= HELD_MAX:
             self._read_again()
+
+    def _no_end_comes(self) -> None:
+        """The client waits for an answer without a Sync or Flush, or takes its time: the server may have something."""
+        self._spill = None
+        unit = self.unit
+        if unit is not None and not self._dispatched and not self.closing:
+            self._unit_complete(unit)
 
     def _message(self, code: int, raw: bytes) -> None:
         unit = self.unit
@@ -199,22 +211,34 @@ class Dialogue(asyncio.Protocol):
                 self._unit_complete(unit)
             elif code == FLUSH or unit.bytes > SPILL_BYTES:
                 self._unit_complete(unit)
-        elif code == QUERY:
-            if unit is not None:
-                # As the server does: an unfinished pipeline ends where a simple query comes.
-                raise ProtocolViolation("a simple query came before the Sync of a pipeline")
-            if raw.find(0, 5) != len(raw) - 1:
-                raise ProtocolViolation("invalid string in message")
+        elif code == QUERY and unit is None:
+            _check_query(raw)
             self._query(raw)
-        elif code == CALL:
-            if unit is not None:
-                raise ProtocolViolation("a function call came before the Sync of a pipeline")
-            unit = self.unit = Unit(simple=True)
-            unit.touch(UNKNOWN)
-            unit.executed.append(UNKNOWN)
-            unit.add(Step(raw))
-            self._dispatch(unit)
+        elif code in (QUERY, CALL):
+            self._ends_without_sync(unit, code, raw)
         # What is left over from a COPY that has failed is nobody's.
+
+    def _ends_without_sync(self, unit: Unit | None, code: int, raw: bytes) -> None:
+        """A FunctionCall, or a Query behind messages of the extended protocol, which it commits with itself."""
+        statement = UNKNOWN
+        if code == QUERY:
+            _check_query(raw)
+            statement = self.proxy.classes.of(raw[5:-1].decode("utf-8", "surrogateescape"))
+        if unit is None:
+            unit = self.unit = Unit(simple=True)
+        unit.touch(statement)
+        unit.executed.append(statement)
+        unit.add(Step(raw))
+        # Behind an error the server reads on to a Sync.
+        unit.closed = unit.by_query = not unit.failed
+        if unit.closed:
+            self._unit_complete(unit)
+
+    def unit_failed(self, unit: Unit) -> None:
+        """The server has sent an error, and may look for a Sync now."""
+        if unit.by_query and not unit.simple and unit.closed:
+            unit.closed = unit.by_query = False
+            self.go_on()
 
     def _unit_complete(self, unit: Unit) -> None:
         if not self._dispatched:
@@ -234,7 +258,7 @@ class Dialogue(asyncio.Protocol):
             self._send_steps(fresh)
 
     def _copy_message(self, unit: Unit, code: int, raw: bytes) -> None:
-        if code in _COPY or (not unit.simple and code in (SYNC, FLUSH)):
+        if code in _COPY or (not unit.by_query and code in (SYNC, FLUSH)):
             unit.add(Step(raw))
             if code != COPY_DATA:
                 self._copy_mark(unit, code)
@@ -248,7 +272,7 @@ class Dialogue(asyncio.Protocol):
             self.copying = not unit.copied
         elif code != FLUSH:
             unit.copied = True
-            self.copying = not unit.simple
+            self.copying = not unit.by_query
 
     def unit_done(self) -> None:
         """The unit in hand is answered: what has come meanwhile is next."""
@@ -338,6 +362,11 @@ class _PlainStep(UnnamedParseStep):
     def render(self, backend, out):  # type: ignore[no-untyped-def]
         out.append(self.raw)
         backend.unnamed = self.body
+
+
+def _check_query(raw: bytes) -> None:
+    if raw.find(0, 5) != len(raw) - 1:
+        raise ProtocolViolation("invalid string in message")
 
 
 def _impossible(code: int, length: int) -> HeliosError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.proxy.prepared import ParseStep
 from helios_cli.engine.proxy.statement import Control
 from helios_cli.engine.proxy.unit import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, Unit
 from helios_cli.engine.wire import backend as messages
@@ -13,6 +14,7 @@ from helios_cli.engine.wire.client import ResultColumn
 if TYPE_CHECKING:
     from helios_cli.engine.proxyserver.sending import Sending
 
+SYNC_MESSAGE: Final = b"S\0\0\0\x04"
 FAILED_BLOCK: Final = b"E"[0]
 _TEXT_OID: Final = 25
 
@@ -55,6 +57,12 @@ def answered(client: Sending, unit: Unit) -> bool:
         client.finish_locally(build_answer(unit, "SHOW", "helios.lsn", client.token))
         return True
     return False
+
+
+def is_known(unit: Unit) -> bool:
+    """Whether a unit only prepares what some node has taken before: no backend is needed for that."""
+    *steps, end = unit.steps
+    return end.raw == SYNC_MESSAGE and all(isinstance(step, ParseStep) and step.prepared.is_proven for step in steps)
 
 
 def _free(client: Sending, unit: Unit, name: str) -> bool:

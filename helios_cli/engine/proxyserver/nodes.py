@@ -166,6 +166,10 @@ class Cluster:
             if watch is not None:
                 watch.look()
 
+    def is_behind(self, floor: int) -> bool:
+        """Whether some node that takes reads is not known to show the floor."""
+        return floor > self._choice.least
+
     def saw(self, node: Node, lsn: int) -> None:
         """The node itself has said on another connection how far it is."""
         if lsn > node.lsn and not node.is_lost:

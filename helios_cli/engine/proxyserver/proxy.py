@@ -159,10 +159,9 @@ class Proxy:
         if unit.reads_only or block is not None:
             # A block that only reads is best where no failover cuts it.
             node = cluster.reader(client.floor, (primary,) if primary is not None else ())
-        node = node or cluster.reader(client.floor)
-        if node is None:
+        node = node or cluster.reader(client.floor) or primary
+        if cluster.is_behind(client.floor):
             cluster.look(client.floor)
-            node = primary
         if self.settings.sticky and unit.statements:
             client.preferred = node
         return node

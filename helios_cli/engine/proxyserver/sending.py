@@ -77,6 +77,9 @@ class Sending(Placing):
             return
         if unit.statements and not unit.statements[0].plain and local_answers.answered(self, unit):
             return
+        if backend is None and not unit.executed and not unit.simple and local_answers.is_known(unit):
+            self.finish_locally(local_answers.build_answer(unit, ""))
+            return
         if backend is not None:
             self.agree(unit, backend)
         else:
@@ -138,6 +141,8 @@ class Sending(Placing):
             data = steps[0].raw if len(steps) == 1 else b"".join([step.raw for step in steps])
         else:
             data = render(steps, backend.statements)
+            if unit.by_query:
+                backend.statements.unnamed = None
         backend.send(data, before)
         self.mark_sent(unit)
         if self.proxy.debug:
@@ -160,6 +165,8 @@ class Sending(Placing):
             Recovery(self).again(unit)
             return
         backend.more(render(steps, backend.statements))
+        if unit.by_query:
+            backend.statements.unnamed = None
         if unit.bytes > self.proxy.settings.replay_max_bytes:
             unit.steps.clear()
             self._sent_steps = 0
