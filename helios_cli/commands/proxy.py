@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 from dataclasses import fields
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -28,7 +27,6 @@ app = typer.Typer(
     help="One address for a cluster: reads spread, writes find the primary, and wait while there is none.",
 )
 
-LAUNCH: Final = "helios_cli.engine.proxyserver.launch"
 HIDDEN: Final = "(hidden)"
 _ADDRESSES: Final = {"proxy.listen_addr": "listen", "proxy.admin_addr": "admin", "proxy.http_addr": "http"}
 
@@ -57,11 +55,9 @@ def start(
         return _show(loaded, changed=True, as_json=as_json)
     # It would end a process that does not listen to it yet: it waits until the proxy does.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
-    from helios_cli.engine.proxyserver.reloading import with_token
+    from helios_cli.engine.proxyserver.launch import run
 
-    launch: Any = importlib.import_module(LAUNCH)
-    code: int = launch.run(with_token(loaded))
-    return code
+    return run(loaded)
 
 
 @app.command()

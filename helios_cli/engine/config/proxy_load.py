@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from helios_cli.engine.config.load import read_file
@@ -35,7 +35,9 @@ class LoadedProxy:
     token_file: str = TOKEN_NAME
     """Where the token of the verbs is, or will be."""
     files: tuple[str, ...] = ()
-    """All files that were read: to be watched."""
+    """All files that were read, proxy.toml first: to be watched."""
+    stamp: Stamp = ()
+    """Theirs, from before they were read."""
     values: Mapping[str, Value] = field(default_factory=dict)
     """What was given, by key."""
     origins: Mapping[str, Origin] = field(default_factory=dict)
@@ -54,15 +56,16 @@ def load_proxy(environ: Mapping[str, str], config: str | None = None, system_fil
     """
     problems: list[Problem] = []
     path, named_by = _choose(environ, config, system_file)
+    before = stamp((path,) if path is not None else ())
     entries = read_file(path, "file", named_by, problems) if path is not None else []
     found = gather(environ, entries, problems)
     directory = os.path.dirname(path) if path is not None else ""
     values = _beside(found.values, directory)
     found = Gathered(values, found.origins, found.problems)
+    named = [str(values[key]) for key in (*FILES, "proxy.auth_password_file") if values.get(key)]
+    named += [str(value) for key, value in values.items() if key.endswith(".password_file")]
+    stamps = (*before, *stamp(named))
     secrets = _secrets(found)
-    files = [path] if path is not None else []
-    files += [str(values[key]) for key in (*FILES, "proxy.auth_password_file") if values.get(key)]
-    files += [str(value) for key, value in values.items() if key.endswith(".password_file")]
     for key in FILES:
         if values.get(key):
             _readable(found, key)
@@ -70,7 +73,8 @@ def load_proxy(environ: Mapping[str, str], config: str | None = None, system_fil
     settings, warnings = build(found, secrets)
     token_file = str(values.get("proxy.admin_token_file") or os.path.join(directory, TOKEN_NAME))
     return LoadedProxy(
-        settings, warnings, path, token_file, tuple(files), values, found.origins,
+        settings, warnings, path, token_file, (*([path] if path is not None else []), *named), stamps, values,
+        found.origins,
         {name: text for name, text in environ.items() if name.startswith("HELIOSDB_PROXY_")},
     )  # fmt: skip
 
@@ -81,7 +85,7 @@ def load_proxy_again(loaded: LoadedProxy) -> LoadedProxy:
     return replace(fresh, settings=replace(fresh.settings, admin_token=loaded.settings.admin_token))
 
 
-def stamp(files: tuple[str, ...]) -> Stamp:
+def stamp(files: Sequence[str]) -> Stamp:
     """What changes when one of the files does. Touches the disk, and never blocks for long."""
     found: list[tuple[int, int, int] | None] = []
     for file in files:

@@ -6,18 +6,20 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import resource
 import signal
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from helios_cli.engine.config.proxy import ProxySettings
-from helios_cli.engine.errors import ConfigError, HeliosError
+from helios_cli.engine.config.proxy_change import Change
+from helios_cli.engine.config.proxy_load import LoadedProxy
+from helios_cli.engine.errors import ConfigError
 from helios_cli.engine.observe.logs import configure_logging
 from helios_cli.engine.proxyserver.login import Credential, Entrance
 from helios_cli.engine.proxyserver.proxy import Proxy
-from helios_cli.engine.proxyserver.tls import load_tls
+from helios_cli.engine.proxyserver.reloading import Reloading, with_token
+from helios_cli.engine.proxyserver.tls import ProxyTls, load_tls
 from helios_cli.engine.proxyserver.users import Users
 
 log = logging.getLogger(__name__)
@@ -27,42 +29,22 @@ FILES_WANTED: Final = 1 << 16
 BACKLOG: Final = 1024
 
 
-class Loaded(Protocol):
-    """A configuration that was read, and how to read it again."""
-
-    @property
-    def settings(self) -> ProxySettings: ...
-
-    def again(self) -> Loaded:
-        """Read it once more. Raises ConfigError."""
-        ...
-
-    def changed(self) -> bool:
-        """Whether its file is another one than was read."""
-        ...
-
-
 class Process:
     """One proxy process."""
 
-    def __init__(self, loaded: Loaded, loop: asyncio.AbstractEventLoop) -> None:
-        self.loaded = loaded
+    def __init__(self, loaded: LoadedProxy, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.reloading = Reloading(loaded, self.apply)
         self.proxy = Proxy(loaded.settings, loop)
         self.entrance = Entrance(
             loop,
             loaded.settings,
-            self._users(loaded.settings),
+            Users.of(loaded.settings, loop.time, self.proxy.ask),
             on_session=self._session,
             on_cancel=self.proxy.cancel_client,
             sessions=lambda: len(self.proxy.clients),
         )
         self._over = asyncio.Event()
-        self._secret = b""
-
-    def _users(self, settings: ProxySettings) -> Users:
-        ask = self.proxy.ask if settings.auth_user and settings.auth_password else None
-        return Users(settings.users, secret=_secret(settings), clock=self.loop.time, ask=ask)
 
     def _session(
         self,
@@ -77,15 +59,16 @@ class Process:
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; gives the exit code. Raises HeliosError when it cannot start."""
-        settings = self.loaded.settings
-        self._load_tls(settings)
+        settings = self.reloading.loaded.settings
+        self._take_tls(load_tls(settings))
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._over.set)
-        self.loop.add_signal_handler(signal.SIGHUP, self.reload)
+        self.loop.add_signal_handler(signal.SIGHUP, self.reloading.on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         server = await self._listen(settings)
         await self.proxy.start()
         log.info("heliosdb-proxy listens on %s:%d", settings.listen_host, settings.listen_port)
-        watching = self.loop.create_task(self._watch_file())
+        watching = self.loop.create_task(self.reloading.watch())
         try:
             await self._over.wait()
         finally:
@@ -107,41 +90,25 @@ class Process:
                 hint="Set listen_addr in proxy.toml to a free port.",
             ) from error
 
-    def _load_tls(self, settings: ProxySettings) -> None:
-        tls = load_tls(settings)
+    def _take_tls(self, tls: ProxyTls) -> None:
         self.entrance.tls = tls.clients
         self.proxy.tls = tls.backends
 
-    def reload(self) -> None:
-        """Read the configuration again; with mistakes in it the proxy goes on with what it has."""
-        try:
-            loaded = self.loaded.again()
-            self._load_tls(loaded.settings)
-        except HeliosError as error:
-            log.error("the configuration was not reloaded: %s", error)
-            return
-        self.loaded = loaded
-        self.entrance.settings = loaded.settings
-        self.entrance.users = self._users(loaded.settings)
-        self.proxy.apply(loaded.settings)
-        log.info("the configuration was reloaded")
-
-    async def _watch_file(self) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            if self.loaded.changed():
-                self.reload()
+    def apply(self, change: Change, tls: ProxyTls) -> None:
+        """Go on by other settings."""
+        settings = change.settings
+        self._take_tls(tls)
+        self.entrance.settings = settings
+        self.entrance.users = Users.of(settings, self.loop.time, self.proxy.ask)
+        logging.getLogger().setLevel(settings.log_level.upper())
+        self.proxy.apply(settings)
 
 
-def _secret(settings: ProxySettings) -> bytes:
-    """What made-up salts are made of: the same in all workers."""
-    return (settings.admin_token or os.urandom(16).hex()).encode()
-
-
-def run(loaded: Loaded) -> int:
+def run(loaded: LoadedProxy) -> int:
     """Run the proxy to its end; gives the exit code. Raises HeliosError when it cannot start."""
     settings = loaded.settings
     configure_logging(settings.log_level, settings.log_format)  # type: ignore[arg-type]
+    loaded = with_token(loaded)
     raise_file_limit()
     gc.freeze()
     factory: Callable[[], Any] | None = None
@@ -153,7 +120,7 @@ def run(loaded: Loaded) -> int:
         return runner.run(_run(loaded))
 
 
-async def _run(loaded: Loaded) -> int:
+async def _run(loaded: LoadedProxy) -> int:
     return await Process(loaded, asyncio.get_running_loop()).run()
 
 

@@ -91,6 +91,7 @@ class Proxy:
     def apply(self, settings: ProxySettings) -> None:
         """Other settings, for what comes from now on."""
         self.settings = settings
+        self.debug = log.isEnabledFor(logging.DEBUG)
         self.keeps_backends = settings.pool_mode == "session"
         self.cluster.apply(settings)
 
@@ -256,7 +257,9 @@ class Proxy:
 
     def _watcher(self) -> Account:
         settings = self.settings
-        return Account(settings.auth_user, settings.auth_password, settings.database, settings.backend_tls, self.tls)
+        return Account(
+            settings.auth_user, settings.auth_password or None, settings.database, settings.backend_tls, self.tls
+        )
 
     def same(self, parameters: dict[str, str]) -> dict[str, str]:
         """Equal parameters as one object, so that they are compared at a glance. Never changed in place."""

@@ -51,7 +51,7 @@ class Reloading:
         """
         self.loaded = loaded
         self._apply = apply
-        self._stamp = stamp(loaded.files)
+        self._stamp = loaded.stamp
 
     def reload(self) -> Change:
         """Read the files again; a line of the log says what has changed.
@@ -75,7 +75,7 @@ class Reloading:
         for warning in fresh.warnings:
             log.warning("%s", warning)
         self.loaded = replace(fresh, settings=change.settings)
-        self._stamp = stamp(self.loaded.files)
+        self._stamp = fresh.stamp
         self._apply(change, tls)
         log.info("configuration reloaded: %s", change)
         return change

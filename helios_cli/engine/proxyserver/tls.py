@@ -33,10 +33,11 @@ def load_tls(settings: ProxySettings) -> ProxyTls:
     clients = None
     if settings.tls_mode != "disable" and settings.tls_cert:
         clients = server_side(settings.tls_cert, settings.tls_key, VERSION, _CLIENT_FILES)
-    return ProxyTls(clients, _backends(settings))
+    return ProxyTls(clients, backend_context(settings))
 
 
-def _backends(settings: ProxySettings) -> ssl.SSLContext | None:
+def backend_context(settings: ProxySettings) -> ssl.SSLContext | None:
+    """For connections to nodes; None: in the clear. Raises ConfigError."""
     if settings.backend_tls == "disable":
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
@@ -25,6 +24,7 @@ from helios_cli.engine.proxyserver.questions import (
     announcement,
     report,
 )
+from helios_cli.engine.proxyserver.tls import backend_context
 
 if TYPE_CHECKING:
     from helios_cli.engine.config.proxy import ProxySettings
@@ -64,17 +64,11 @@ class Keeper(Protocol):
 
 
 def account_of(settings: ProxySettings) -> Account:
-    """As whom the watches log in: ``auth_user``, else the first of the configured users."""
+    """As whom the watches log in: ``auth_user``, else the first of the configured users. Raises ConfigError."""
     user, password = settings.auth_user, settings.auth_password or None
     if not user and settings.users:
         user, password = settings.users[0].name, settings.users[0].password
-    context = None
-    if settings.backend_tls != "disable":
-        context = ssl.create_default_context(cafile=settings.backend_ca or None)
-        context.check_hostname = settings.backend_tls == "verify-full"
-        if not settings.backend_tls.startswith("verify"):
-            context.verify_mode = ssl.CERT_NONE
-    return Account(user or "helios", password, settings.database, settings.backend_tls, context)
+    return Account(user or "helios", password, settings.database, settings.backend_tls, backend_context(settings))
 
 
 class Watch:

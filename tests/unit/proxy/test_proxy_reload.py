@@ -131,6 +131,21 @@ async def test_a_changed_file_is_noticed(taken: Taken, monkeypatch: pytest.Monke
         await asyncio.gather(task, return_exceptions=True)
 
 
+@pytest.mark.asyncio
+async def test_a_change_during_the_start_is_noticed(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloading, "LOOK_EVERY_S", 0.01)
+    taken.path.write_text("[proxy]\npool_size = 77\n")
+    task = asyncio.create_task(Reloading(taken.loaded, taken.apply).watch())
+    try:
+        async with asyncio.timeout(20):
+            while not taken.changes:
+                await asyncio.sleep(0.005)
+        assert taken.changes[0].settings.pool_size == 77
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 # The token -----------------------------------------------------------------------------------------------------------
 
 
