@@ -122,7 +122,7 @@ _READ_NAMES: Final = """
     pg_is_other_temp_schema pg_isolation_test_session_is_blocked pg_lsn pg_my_temp_schema pg_opclass_is_visible
     pg_operator_is_visible pg_opfamily_is_visible pg_options_to_table pg_partition_root pg_postmaster_start_time
     pg_relation_filenode pg_relation_filepath pg_relation_is_publishable pg_relation_is_updatable
-    pg_replication_origin_oid pg_sequence_parameters pg_settings_get_flags pg_show_all_settings pg_size_bytes
+    pg_sequence_parameters pg_settings_get_flags pg_show_all_settings pg_size_bytes
     pg_size_pretty pg_snapshot_xip pg_snapshot_xmax pg_snapshot_xmin pg_statistics_obj_is_visible
     pg_table_is_visible pg_tablespace_databases pg_tablespace_location pg_timezone_abbrevs pg_timezone_names
     pg_trigger_depth pg_ts_config_is_visible pg_ts_dict_is_visible pg_ts_parser_is_visible pg_ts_template_is_visible

@@ -251,7 +251,7 @@ def _definition(kind: str, fields: Node) -> Statement:
         pins = pins or inner.pins
         sent_again = tree.tag(fields["query"]) != "ExecuteStmt"
         return Statement(Access.WRITE, "CREATE TABLE AS", named=sent_again and not pins, pins=pins)
-    return Statement(Access.WRITE, shown(kind), named=not pins, pins=pins)
+    return Statement(Access.WRITE, _shown(kind, fields), named=not pins, pins=pins)
 
 
 def _is_for_session(fields: Node) -> bool:
@@ -263,8 +263,12 @@ def _is_for_session(fields: Node) -> bool:
     return False
 
 
-def shown(kind: str) -> str:
-    """A statement's name from its node type: 'CreateFunctionStmt' is CREATE FUNCTION."""
+def _shown(kind: str, fields: Node) -> str:
+    """A statement's name from its node: 'CreateFunctionStmt' is CREATE FUNCTION."""
+    if kind == "DropStmt":
+        return f"DROP {fields.get('removeType', '').removeprefix('OBJECT_')}"
+    if kind in ("GrantStmt", "GrantRoleStmt") and not fields.get("is_grant"):
+        return "REVOKE"
     words = " ".join(_WORD.findall(kind.removesuffix("Stmt"))).upper()
     return _SHOWN.get(words, words)
 
@@ -274,6 +278,7 @@ _SHOWN: Final = {
     "CREATEDB": "CREATE DATABASE", "DROPDB": "DROP DATABASE", "CREATE SEQ": "CREATE SEQUENCE",
     "ALTER SEQ": "ALTER SEQUENCE", "CREATE TRIG": "CREATE TRIGGER", "DEFINE": "CREATE",
     "REFRESH MAT VIEW": "REFRESH MATERIALIZED VIEW", "COMPOSITE TYPE": "CREATE TYPE", "RENAME": "ALTER RENAME",
+    "GRANT ROLE": "GRANT",
 }  # fmt: skip
 
 _HANDLERS: Final[dict[str, Handler]] = {

@@ -34,6 +34,17 @@ READS = (
     "CLOSE c",
     "LOCK TABLE t IN ACCESS SHARE MODE",
     "SELECT public.similarity('a', 'b'), pg_catalog.length('a')",
+    "SELECT extract(year FROM now()), trim(' a '), CAST('1' AS int), date '2020-01-01', 'a' SIMILAR TO 'b'",
+    "SELECT set_config('a.b', $1, true)",
+    "SELECT * FROM pg_settings",
+    "DISCARD PLANS",
+    "DISCARD SEQUENCES",
+    "EXPLAIN CREATE TABLE t AS SELECT 1",
+    "EXPLAIN (ANALYZE 0, BUFFERS) SELECT nextval('s')",
+    "MOVE 5 FROM c",
+    "LOCK TABLE t IN ROW SHARE MODE",
+    "SELECT lo_get(1)",
+    "SELECT pg_current_xact_id_if_assigned(), txid_current_snapshot()",
     "",
     " ; -- nothing",
 )
@@ -60,6 +71,23 @@ WRITES = {
     "CREATE TABLE t AS SELECT 1": "CREATE TABLE AS",
     "CREATE TABLE t (a int)": "CREATE TABLE",
     "COPY t FROM STDIN": "COPY FROM",
+    "SELECT lo_from_bytea(0, 'a')": "calls lo_from_bytea()",
+    "SELECT dblink_exec('dbname=x', 'DELETE FROM t')": "calls dblink_exec()",
+    "SELECT f(a) FROM t WHERE a = 1": "calls f()",
+    "INSERT INTO t SELECT f(1)": "INSERT",
+    "UPDATE t SET b = 1 WHERE a = (SELECT a FROM t FOR UPDATE SKIP LOCKED LIMIT 1)": "UPDATE",
+    "INSERT INTO t VALUES ($1) ON CONFLICT DO NOTHING RETURNING a": "INSERT",
+    "CREATE UNLOGGED TABLE t (a int)": "CREATE TABLE",
+    "ALTER TABLE t ADD b int": "ALTER TABLE",
+    "DROP TABLE IF EXISTS t": "DROP TABLE",
+    "CREATE INDEX ON t (a)": "CREATE INDEX",
+    "REFRESH MATERIALIZED VIEW m": "REFRESH MATERIALIZED VIEW",
+    "COMMENT ON TABLE t IS 'a'": "COMMENT",
+    "GRANT SELECT ON t TO a": "GRANT",
+    "REVOKE ALL ON t FROM a": "REVOKE",
+    "REVOKE a FROM b": "REVOKE",
+    "DROP MATERIALIZED VIEW m": "DROP MATVIEW",
+    "CREATE DATABASE d": "CREATE DATABASE",
 }
 
 
@@ -86,6 +114,27 @@ UNNAMED = (
     "SELECT helios_write_outcome('a:1')",
     "EXECUTE p",
     "COMMIT PREPARED 'a'",
+    "ROLLBACK PREPARED 'a'",
+    "COPY t TO PROGRAM 'cat'",
+    "COPY (INSERT INTO t VALUES (1) RETURNING a) TO STDOUT",
+    "CLUSTER t USING i",
+    "CHECKPOINT",
+    "ALTER SYSTEM SET a = 1",
+    "UNLISTEN *",
+    "LOCK TABLE t",
+    "DECLARE c CURSOR FOR SELECT * FROM t FOR UPDATE",
+    "EXPLAIN (ANALYZE) SELECT nextval('s')",
+    "EXPLAIN EXECUTE p",
+    "CREATE TABLE t AS EXECUTE p",
+    "SELECT * FROM pg_stat_activity",
+    "SELECT pg_backend_pid()",
+    "SELECT pg_export_snapshot()",
+    "SELECT pg_notify('a', 'b')",
+    "SELECT pg_promote()",
+    "SELECT pg_advisory_unlock(1)",
+    "SHOW transaction_read_only",
+    "SELECT nextval('s') FROM t FOR UPDATE",
+    "SELECT lo_open(1, 1)",
     "nonsense",
 )
 
@@ -109,6 +158,16 @@ PINS = {
     "SELECT currval('s')": "value of a sequence",
     "SELECT set_config($1, 'a', false)": "set_config()",
     "LOAD 'library'": "LOAD",
+    "CREATE TEMP SEQUENCE s": "temporary table",
+    "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'": "temporary table",
+    "INSERT INTO t VALUES (currval('s'))": "value of a sequence",
+    "SELECT lastval()": "value of a sequence",
+    "SELECT pg_try_advisory_lock(1)": "advisory lock",
+    "SELECT set_config('a.b', c, false) FROM t": "set_config()",
+    "UPDATE pg_settings SET setting = 'a' WHERE name = 'b'": "UPDATE pg_settings",
+    "SELECT setseed(0.5)": "setseed()",
+    "SET seed = 0.5": "SET seed",
+    "BEGIN; CREATE TEMP TABLE t (a int); COMMIT": "temporary table",
 }
 
 
@@ -132,6 +191,18 @@ CONTROLS = {
     "COMMIT AND CHAIN": Statement(Access.READ, "COMMIT", control=Control.COMMIT, has_control=True, chain=True),
     "SAVEPOINT a": Statement(Access.READ, "SAVEPOINT", control=Control.WITHIN),
     "ROLLBACK TO a": Statement(Access.READ, "ROLLBACK TO", control=Control.WITHIN),
+    "SET TRANSACTION READ WRITE": Statement(Access.WRITE, "SET TRANSACTION", control=Control.WITHIN),
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ": Statement(
+        Access.READ, "SET TRANSACTION", control=Control.WITHIN
+    ),
+    "SET transaction_read_only = on": Statement(
+        Access.READ, "SET TRANSACTION", control=Control.WITHIN, read_only=True
+    ),
+    "SET CONSTRAINTS ALL DEFERRED": Statement(Access.READ, "SET CONSTRAINTS", control=Control.WITHIN),
+    "RELEASE a": Statement(Access.READ, "RELEASE", control=Control.WITHIN),
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY": Statement(
+        Access.READ, "BEGIN", control=Control.BEGIN, has_control=True, read_only=True
+    ),
     "SET TRANSACTION READ ONLY": Statement(
         Access.READ, "SET TRANSACTION", control=Control.WITHIN, read_only=True
     ),
@@ -142,6 +213,34 @@ CONTROLS = {
 
 @pytest.mark.parametrize(("sql", "expected"), CONTROLS.items())
 def test_blocks(sql: str, expected: Statement) -> None:
+    assert of(sql) == expected
+
+
+EFFECTS = {
+    "RESET ALL": Statement(Access.READ, "RESET ALL", resets=True),
+    "DISCARD ALL": Statement(Access.READ, "DISCARD ALL", resets=True, discards=True),
+    "DISCARD TEMP": Statement(Access.READ, "DISCARD TEMP"),
+    "DEALLOCATE p": Statement(Access.READ, "DEALLOCATE", frees="p"),
+    "DEALLOCATE PREPARE ALL": Statement(Access.READ, "DEALLOCATE", frees=""),
+    "SHOW Search_Path": Statement(Access.READ, "SHOW", shows="search_path"),
+    "SHOW TIME ZONE": Statement(Access.READ, "SHOW", shows="timezone"),
+    "COPY t FROM STDIN": Statement(Access.WRITE, "COPY FROM", named=True, copies_in=True),
+    "COPY t FROM '/a/file'": Statement(Access.WRITE, "COPY FROM"),
+    "SELECT 1; SELECT 2;": Statement(Access.READ, "SELECT among 2 statements", count=2),
+    "SELECT 1; INSERT INTO t VALUES (1)": Statement(Access.WRITE, "INSERT among 2 statements", count=2),
+    "BEGIN READ ONLY; SELECT 1; COMMIT": Statement(
+        Access.READ, "BEGIN among 3 statements", count=3, has_control=True, read_only=True
+    ),
+    "BEGIN; SELECT 1": Statement(Access.WRITE, "BEGIN among 2 statements", count=2, has_control=True),
+    "SELECT 1; DEALLOCATE p": Statement(Access.READ, "SELECT among 2 statements", count=2, frees="p"),
+    "RELEASE a; SAVEPOINT a": Statement(Access.READ, "RELEASE among 2 statements", count=2),
+    "": Statement(Access.READ, "empty", count=0),
+    "-- a\n/* b */;": Statement(Access.READ, "empty", count=0),
+}
+
+
+@pytest.mark.parametrize(("sql", "expected"), EFFECTS.items())
+def test_effects(sql: str, expected: Statement) -> None:
     assert of(sql) == expected
 
 
@@ -157,6 +256,26 @@ SETTINGS = {
     "SELECT set_config('a.b', 'c', true)": (),
     "SET a.b = 'c'; SELECT 1; SET a.d = 'e'": (("a.b", "SET a.b = 'c'"), ("a.d", "SET a.d = 'e'")),
     "SET a.b = 'c'; ROLLBACK": (),
+    "SET a.b = 'c'; COMMIT; SET a.b = 'd'; ROLLBACK": (("a.b", "SET a.b = 'c'"),),
+    "SET a.b = 'c'; RESET ALL; SET a.d = 'e'": (("a.d", "SET a.d = 'e'"),),
+    "SET NAMES 'UTF8'": (("client_encoding", "SET NAMES 'UTF8'"),),
+    "SET ROLE NONE": (("role", "SET ROLE NONE"),),
+    "RESET ROLE": (("role", None),),
+    "SET SESSION AUTHORIZATION DEFAULT": (("role", None), ("session_authorization", None)),
+    "SET TIME ZONE LOCAL": (("timezone", None),),
+    "SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE": (
+        ("timezone", "SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE"),
+    ),
+    "SET helios.min_lsn = '0/1:2'": (("helios.min_lsn", "SET helios.min_lsn = '0/1:2'"),),
+    "SELECT pg_catalog.set_config('search_path', '', false)": (
+        ("search_path", "SELECT pg_catalog.set_config('search_path', '', false)"),
+    ),
+    "SELECT set_config('a.b', NULL, false), 1": (("a.b", None),),
+    "SELECT set_config('a.b', 'true', 'f')": (("a.b", "SELECT pg_catalog.set_config('a.b', 'true', false)"),),
+    "SELECT set_config('ä.b', 'ö', false); SET ä.c = 'ü'": (
+        ("ä.b", "SELECT pg_catalog.set_config('ä.b', 'ö', false)"),
+        ("ä.c", "SET ä.c = 'ü'"),
+    ),
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY": (
         ("default_transaction_read_only", "SET default_transaction_read_only = 'on'"),
     ),

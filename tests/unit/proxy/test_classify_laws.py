@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from helios_cli.engine.proxy import classify, lexical
 from helios_cli.engine.proxy.classify import Classes
 from helios_cli.engine.proxy.statement import Access
+from helios_cli.engine.sql.shape import lift
 
 WORDS = (
     "SELECT", "INSERT INTO t VALUES", "DELETE FROM t", "nextval", "set_config", "FROM", "WITH q AS", "SET a =", "BEGIN",
@@ -62,6 +65,51 @@ def test_other_literals_are_of_the_same_class(shape: str, several: list[list[str
     for literals in several:
         text = shape.format(*literals)
         assert classes.of(text) == Classes().of(text) == expected
+
+
+OTHERS = {
+    "i": ("1", "0"),
+    "l": ("12345678901",),
+    "n": ("1.5", "1e3"),
+    "e": ("2147483648",),
+    "s": (
+        "''",
+        "'; DELETE FROM t; --'",
+        "'$$; DELETE FROM t; --'",
+        "'\"; DELETE FROM t; --'",
+        "'/* helios: primary */'",
+        "'\\'",
+        "'a'",
+        "'on'",
+        "'\n'",
+    ),
+}
+"""Other literals of the same shape, by class."""
+
+
+PARTS = (
+    "'a'",
+    "2",
+    "$$ 'a' $$",
+    "$a$ 2 $a$",
+    "E'\\' 'a'",
+    "1 AS \"x 'a'\"",
+    "3 /* 'a' */",
+    "4 -- 'a'\n",
+    "'a' 'a'",
+    "E'\n'",
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_texts_that_look_alike_are_told_apart(parts: list[str], rng: random.Random) -> None:
+    text = f"SELECT {', '.join(parts)}"
+    shape, _literals = lift(text)
+    classes = Classes()
+    for _ in range(4):
+        other = re.sub(r"\0(.)", lambda match: rng.choice(OTHERS[match[1]]), shape)
+        assert classes.of(other) == Classes().of(other)
 
 
 @settings(max_examples=300)
