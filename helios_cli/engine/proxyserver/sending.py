@@ -136,6 +136,8 @@ class Sending(Placing):
                 return
         unit.attempts += 1
         steps = unit.steps
+        if before:
+            backend.statements.unnamed = None
         if unit.simple:
             backend.statements.unnamed = None
             data = steps[0].raw if len(steps) == 1 else b"".join([step.raw for step in steps])
