@@ -252,7 +252,9 @@ class Client(Sending):
         if code == 0x53:
             name, value = wire.parse_status(message[5:])
             if name == "helios.lsn":
-                self.token, self.floor = value, max(self.floor, int(Token.parse(value).lsn))
+                self.token = value
+                if self.proxy.settings.read_your_writes:
+                    self.floor = max(self.floor, int(Token.parse(value).lsn))
             elif self._welcomed and self.backend is not None:
                 self._tell(self.backend.parameters)
         elif self._welcomed and self.recovery is None:

@@ -153,6 +153,8 @@ class Proxy:
             reads = not unit.access or unit.reads_only
         if not reads or (unit.control is Control.BEGIN and not unit.reads_only):
             return cluster.primary
+        if self.keeps_backends or any([statement.pins for statement in unit.statements]):
+            return cluster.primary  # what the session does later may need it
         if client.preferred is not None and self._is_fit(client.preferred, client.floor):
             return client.preferred
         primary = cluster.primary
