@@ -105,11 +105,10 @@ class Link(asyncio.Protocol):
             raise
 
     async def _encrypt(self, login: BackendLogin, host: str, account: Account) -> None:
-        assert self._transport is not None
+        assert self._transport is not None and account.context is not None
         self._logged_in = self._loop.create_future()
-        context = account.context or _unchecked()
         raw, self._transport = self._transport, None
-        encrypted = await self._loop.start_tls(raw, self, context, server_hostname=host)
+        encrypted = await self._loop.start_tls(raw, self, account.context, server_hostname=host)
         if encrypted is None:
             raise ConnectionLost("the connection ended during the TLS handshake")
         self._transport = encrypted
@@ -256,10 +255,3 @@ class Link(asyncio.Protocol):
         if not self._logged_in.done():
             self._logged_in.set_exception(ConnectionLost(self._lost))
             self._logged_in.exception()
-
-
-def _unchecked() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

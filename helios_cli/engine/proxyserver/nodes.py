@@ -14,6 +14,8 @@ from helios_cli.engine.proxy.roles import Claim, lead_of
 from helios_cli.engine.proxyserver.choice import Choice
 from helios_cli.engine.proxyserver.discovery import Discovery
 from helios_cli.engine.proxyserver.watch import Watch, account_of
+from helios_cli.engine.replication.lag import LogClock
+from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
     from helios_cli.engine.config.proxy import ProxySettings
@@ -93,6 +95,8 @@ class Cluster:
         self._watches: dict[str, Watch] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._choice = Choice()
+        self._log_clock = LogClock()
+        """When the primary was where, for standbys that do not tell how far behind they are."""
         self._waiting: dict[object, Callable[[], None]] = {}
         self._told: dict[str, tuple[State, str, int]] = {}
         """Of each node what others were told last: state, role, generation."""
@@ -121,9 +125,13 @@ class Cluster:
         await asyncio.gather(*(watch.end() for watch in watches), *self._ending)
 
     def apply(self, settings: ProxySettings) -> None:
-        """Other settings: nodes come and go, limits change."""
-        self._settings = settings
+        """Other settings: nodes come and go, limits change.
+
+        Raises:
+            ConfigError: a file of ``[backend_tls]`` cannot be used; everything stays as it was.
+        """
         before, self._account = self._account, account_of(settings)
+        self._settings = settings
         for watch in self._watches.values():
             watch.set(settings, self._account)
             if (before.user, before.password, before.database) != (
@@ -205,15 +213,16 @@ class Cluster:
 
     def _lag(self, node: Node, told: Report) -> None:
         """How far it is behind the primary; while nobody leads nothing is written, and nobody falls back."""
+        now_us = int(self._loop.time() * 1e6)
         if node.leads:
             node.lag_bytes, node.lag_ms = 0, 0.0
+            if node is self.primary:
+                self._log_clock.sample(Lsn(node.lsn), now_us)
+        elif told.lag_bytes is not None:
+            node.lag_bytes, node.lag_ms = told.lag_bytes, told.lag_ms or 0.0
         elif (primary := self.primary) is not None:
-            behind = max(0, primary.lsn - node.lsn)
-            if told.lag_bytes is not None:
-                node.lag_bytes, node.lag_ms = told.lag_bytes, told.lag_ms or 0.0
-            else:
-                node.lag_bytes = behind
-                node.lag_ms = (told.lag_ms or 0.0) if behind else 0.0
+            node.lag_bytes = max(0, primary.lsn - node.lsn)
+            node.lag_ms = self._log_clock.lag_ms(Lsn(node.lsn), Lsn(primary.lsn), now_us)
 
     def lost(self, node: Node) -> None:
         """Its connection broke, and it has to show that it is there."""
@@ -363,6 +372,8 @@ class Cluster:
                 node.generation += 1
             node.role = role
         found = self.nodes[lead.primary] if lead.primary is not None else None
+        if self._led_by is None and found is not None and found.hint != "primary" and self._awaits_hinted():
+            found = None
         if found is not None and (found.is_handing_over or found.state is not State.HEALTHY):
             found = None
         before, self.primary = self.primary, found
@@ -376,6 +387,10 @@ class Cluster:
                 found.name, found.term, self._led_by[0], (self._loop.time() - self._since) * 1000,
             )  # fmt: skip
         self._led_by = led_by
+
+    def _awaits_hinted(self) -> bool:
+        """Whether the node that the configuration calls the primary has not been asked yet."""
+        return any(self.nodes[name].hint == "primary" and not one.has_tried for name, one in self._watches.items())
 
     def _choose(self) -> bool:
         """Whether others take reads, or the writes, than before."""

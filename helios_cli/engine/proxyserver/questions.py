@@ -29,9 +29,7 @@ _TIMELINE: Final = """CASE WHEN pg_is_in_recovery()
   THEN greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT received_tli FROM pg_stat_wal_receiver))
   ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END"""
 _SHOWN: Final = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END"
-_AGE: Final = """CASE WHEN pg_is_in_recovery()
-  THEN 1000 * extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END"""
-POSTGRES_CHECK: Final = f"SELECT pg_is_in_recovery(), {_SHOWN}, {_TIMELINE}, {_AGE}"
+POSTGRES_CHECK: Final = f"SELECT pg_is_in_recovery(), {_SHOWN}, {_TIMELINE}"
 POSTGRES_LOOK: Final = f"SELECT pg_is_in_recovery(), {_SHOWN}"
 
 
@@ -129,9 +127,7 @@ def _of_heliosdb(results: Results) -> Report:
 def _of_postgres(row: Row) -> Report:
     leads = row[0] == "f"
     lsn = Lsn.parse(row[1]) if row[1] else Lsn(0)
-    if len(row) == 2:
-        return Report(leads, lsn)
-    return Report(leads, lsn, _int(row[2]), None, _float(row[3]))
+    return Report(leads, lsn, _int(row[2]) if len(row) > 2 else None)
 
 
 def _int(text: str | None) -> int | None:

@@ -64,10 +64,15 @@ class Keeper(Protocol):
 
 
 def account_of(settings: ProxySettings) -> Account:
-    """As whom the watches log in: ``auth_user``, else the first of the configured users. Raises ConfigError."""
+    """As whom the watches log in: ``auth_user``, else the first of the configured users with a password.
+
+    Raises:
+        ConfigError: a file of ``[backend_tls]`` cannot be used.
+    """
     user, password = settings.auth_user, settings.auth_password or None
-    if not user and settings.users:
-        user, password = settings.users[0].name, settings.users[0].password
+    known = next((one for one in settings.users if one.password), None)
+    if not user and known is not None:
+        user, password = known.name, known.password
     return Account(user or "helios", password, settings.database, settings.backend_tls, backend_context(settings))
 
 
