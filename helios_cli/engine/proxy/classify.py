@@ -134,13 +134,23 @@ def _judge(sql: str, pieces: lexical.Pieces) -> tuple[Statement, bool]:
     """The class of a text, and whether its literals matter."""
     hint = lexical.hint(sql, pieces) if pieces.comments else ""
     bare = lexical.without(sql, pieces.comments) if pieces.comments else sql
-    parsed = _parse(bare) if len(sql) <= PARSED_MAX else None
-    if parsed is None:
-        statement, matters = unparsed.judge(sql, pieces, wrong=len(sql) <= PARSED_MAX), True
-    else:
-        statement = _combined([utilities.judge(node, text) for node, text in parsed])
-        matters = any(utilities.depends_on_literals(node) for node, _text in parsed)
+    statement, matters = _judge_tree(bare) if len(sql) <= PARSED_MAX else (None, True)
+    if statement is None:
+        statement = unparsed.judge(sql, pieces, wrong=len(sql) <= PARSED_MAX)
     return (replace(statement, hint=hint) if hint else statement), matters
+
+
+def _judge_tree(sql: str) -> tuple[Statement | None, bool]:
+    """The same by the parser's tree; None where there is none, or not one that is understood."""
+    parsed = _parse(sql)
+    if parsed is None:
+        return None, True
+    try:
+        statement = _combined([utilities.judge(node, text) for node, text in parsed])
+        return statement, any(utilities.depends_on_literals(node) for node, _text in parsed)
+    except (LookupError, TypeError, AttributeError):
+        # A form of tree that nobody has thought of must not end a client's session.
+        return None, True
 
 
 def _parse(sql: str) -> list[tuple[dict[str, Any], str]] | None:

@@ -266,7 +266,7 @@ def _is_for_session(fields: Node) -> bool:
 def _shown(kind: str, fields: Node) -> str:
     """A statement's name from its node: 'CreateFunctionStmt' is CREATE FUNCTION."""
     if kind == "DropStmt":
-        return f"DROP {fields.get('removeType', '').removeprefix('OBJECT_')}"
+        return f"DROP {fields.get('removeType', '').removeprefix('OBJECT_').replace('MATVIEW', 'MATERIALIZED VIEW')}"
     if kind in ("GrantStmt", "GrantRoleStmt") and not fields.get("is_grant"):
         return "REVOKE"
     words = " ".join(_WORD.findall(kind.removesuffix("Stmt"))).upper()

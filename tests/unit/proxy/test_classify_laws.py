@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from helios_cli.engine.proxy import classify, lexical
+from helios_cli.engine.proxy import classify, lexical, utilities
 from helios_cli.engine.proxy.classify import Classes
 from helios_cli.engine.proxy.statement import Access
 from helios_cli.engine.sql.shape import lift
@@ -137,6 +137,11 @@ def test_a_shape_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         classes.of("SELECT set_config('a.b', 'c', false)")
         classes.of("SELECT E'\\n'")
     assert len(parsed) < 20
+
+
+def test_a_tree_that_is_not_understood_is_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(utilities, "judge", lambda node, text: node["NoSuchNode"])
+    assert Classes().of("CREATE TABLE t (a int)").access is Access.WRITE
 
 
 def test_memory_is_bounded_in_number_and_length() -> None:
