@@ -189,6 +189,8 @@ def _combined(statements: list[Statement]) -> Statement:
         pins=next((one.pins for one in statements if one.pins), ""),
         frees=None if not frees else "" if "" in frees else frees[-1],
         copies_in=any(one.copies_in for one in statements),
+        wraps=any(one.named for one in statements)
+        and all(one.plain and (one.named or not one.access) for one in statements),
     )
 
 

@@ -58,6 +58,8 @@ class Statement:
     """COMMIT or ROLLBACK AND CHAIN."""
     named: bool = False
     """One write that commits by itself and takes a write id: it can be sent again under its name."""
+    wraps: bool = False
+    """Several statements that commit together, some of which write; a block around them changes nothing."""
     settings: tuple[Setting, ...] = ()
     """SET, RESET, set_config(..., false) with constants."""
     resets: bool = False

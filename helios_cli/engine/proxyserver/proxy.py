@@ -196,8 +196,8 @@ class Proxy:
         """Whether a unit of several statements may run in a block of the proxy's own."""
         return (
             unit.closed
-            and len(unit.executed) > 1
-            and all(statement.plain and (statement.named or not statement.access) for statement in unit.executed)
+            and any(one.named or one.wraps for one in unit.executed)
+            and all(one.wraps or (one.plain and (one.named or not one.access)) for one in unit.executed)
         )
 
     def when_changed(self, callback: Callable[[], None]) -> Callable[[], None]:
