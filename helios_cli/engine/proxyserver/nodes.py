@@ -91,7 +91,8 @@ class Cluster:
         """Called when a node's state, role or generation has changed."""
         self._settings = settings
         self._loop = loop
-        self._account = account_of(settings)
+        self.account = account_of(settings)
+        """As whom the watches log in."""
         self._watches: dict[str, Watch] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._choice = Choice()
@@ -130,12 +131,12 @@ class Cluster:
         Raises:
             ConfigError: a file of ``[backend_tls]`` cannot be used; everything stays as it was.
         """
-        before, self._account = self._account, account_of(settings)
+        before, self.account = self.account, account_of(settings)
         self._settings = settings
         for watch in self._watches.values():
-            watch.set(settings, self._account)
+            watch.set(settings, self.account)
             if (before.user, before.password, before.database) != (
-                self._account.user, self._account.password, self._account.database,
+                self.account.user, self.account.password, self.account.database,
             ):  # fmt: skip
                 watch.suspect("another account")
         self._configure(settings)
@@ -286,7 +287,7 @@ class Cluster:
             return
         if self._discovery is None:
             self._discovery = Discovery(settings, self._loop, self._found)
-        self._discovery.apply(settings, self._account)
+        self._discovery.apply(settings, self.account)
 
     def _found(self, places: dict[str, Place]) -> None:
         """The cluster has these nodes."""
@@ -309,7 +310,7 @@ class Cluster:
             node = self.nodes[name] = Node(name, host, port, enabled=enabled)
         node.is_enabled = enabled
         if enabled and name not in self._watches:
-            self._watches[name] = Watch(node, self._settings, self._account, self._loop, self)
+            self._watches[name] = Watch(node, self._settings, self.account, self._loop, self)
             self._watches[name].begin()
         elif not enabled and name in self._watches:
             self._later(self._watches.pop(name).end())

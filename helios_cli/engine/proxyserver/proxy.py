@@ -11,13 +11,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.proxy import ProxySettings
-from helios_cli.engine.errors import HeliosError, NotServing
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxy.classify import Classes
 from helios_cli.engine.proxy.names import Names
 from helios_cli.engine.proxy.prepared import SharedStatements
-from helios_cli.engine.proxy.settings_sync import literal
 from helios_cli.engine.proxy.statement import Access, Control, Statement
 from helios_cli.engine.proxy.unit import Unit
+from helios_cli.engine.proxyserver.asking import ask
 from helios_cli.engine.proxyserver.backend import Backend
 from helios_cli.engine.proxyserver.client import Client
 from helios_cli.engine.proxyserver.counts import Counts
@@ -239,29 +239,10 @@ class Proxy:
         return backend
 
     async def ask(self, sql: str, parameters: Sequence[str]) -> list[list[str | None]]:
-        """Run a query as ``auth_user`` on a node that can answer; ``$1`` and so on stand for the parameters.
-
-        Raises:
-            HeliosError: 57P03, there is no such node; what the node says. OSError: it is not reached.
-        """
-        node = self.cluster.reader() or self.cluster.primary
-        if node is None:
-            raise NotServing("no node can be asked who may log in", hint="GET /nodes tells why none is there.")
-        for number, value in enumerate(parameters, 1):
-            sql = sql.replace(f"${number}", literal(value))
-        link = Link(_nothing, _nothing, _nothing)
-        async with asyncio.timeout(self.settings.connect_timeout):
-            try:
-                await link.open(node.host, node.port, self._watcher())
-                return (await link.query(sql))[0]
-            finally:
-                link.close()
-
-    def _watcher(self) -> Account:
-        settings = self.settings
-        return Account(
-            settings.auth_user, settings.auth_password or None, settings.database, settings.backend_tls, self.tls
-        )
+        """Run a query as ``auth_user`` on a node that can answer, see :func:`asking.ask`."""
+        connect_s = self.settings.connect_timeout
+        wait_s = max(self.settings.write_timeout, connect_s)
+        return await ask(self.cluster, sql, parameters, connect_s=connect_s, wait_s=wait_s)
 
     def same(self, parameters: dict[str, str]) -> dict[str, str]:
         """Equal parameters as one object, so that they are compared at a glance. Never changed in place."""

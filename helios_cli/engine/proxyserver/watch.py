@@ -70,9 +70,9 @@ def account_of(settings: ProxySettings) -> Account:
         ConfigError: a file of ``[backend_tls]`` cannot be used.
     """
     user, password = settings.auth_user, settings.auth_password or None
-    known = next((one for one in settings.users if one.password), None)
-    if not user and known is not None:
-        user, password = known.name, known.password
+    listed = {one.name: one.password for one in settings.users if one.password}
+    user = user or next(iter(listed), "")
+    password = password or listed.get(user)
     return Account(user or "helios", password, settings.database, settings.backend_tls, backend_context(settings))
 
 
