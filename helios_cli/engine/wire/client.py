@@ -149,7 +149,7 @@ def _string(body: bytes, at: int) -> tuple[str, int]:
 
 
 def parse_error(body: bytes) -> HeliosError:
-    """ErrorResponse or NoticeResponse; a missing SQLSTATE becomes XX000, a missing text an empty one."""
+    """ErrorResponse or NoticeResponse; a SQLSTATE that is none becomes XX000, a missing text an empty one."""
     fields: dict[str, str] = {}
     at = 0
     while at < len(body) and body[at]:
@@ -157,10 +157,10 @@ def parse_error(body: bytes) -> HeliosError:
         fields[code], at = _string(body, at + 1)
     if at >= len(body):
         raise _broken("an error report has no end")
-    position = fields.get("P", "")
+    position, code = fields.get("P", ""), fields.get("C", "")
     error = HeliosError(
         fields.get("M", ""),
-        sqlstate=fields.get("C") or "XX000",
+        sqlstate=code if len(code) == 5 and code.isascii() and code.isalnum() else "XX000",
         detail=fields.get("D"),
         hint=fields.get("H"),
         position=int(position) if position.isascii() and position.isdigit() and len(position) < 10 else None,
