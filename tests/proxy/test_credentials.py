@@ -4,6 +4,7 @@ them, without knowing their passwords."""
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -277,3 +278,25 @@ def test_a_node_with_another_certificate_is_not_trusted(
     wait_until(lambda: "certificate verify failed" in made.log_tail(), "the proxy has seen the certificate", 30)
     with pytest.raises(psycopg.Error), made.connect(**ANN) as connection:
         who(connection)
+
+
+def test_sighup_and_a_changed_file(guarded_node: Guarded, certificates: Path, make_proxy: MakeProxy) -> None:
+    """What is wrong is refused with its line, and the proxy goes on; what needs a restart is said."""
+    users = '[[users]]\nname = "ann"\npassword = "red"\n'
+    made = make_proxy([guarded_node.port], start=False, user="ann", more=tls(guarded_node, certificates) + users)
+    started(made, **ANN)
+    config = made.config().replace("[proxy]", "[proxy]\npool_size = 0")
+    made.config_path.write_text(config)
+    made.send(signal.SIGHUP)
+    wait_until(lambda: "proxy.toml:2: 0 is outside the valid range" in made.log_tail(), "the mistake is logged")
+    made.config_path.write_text(config.replace("pool_size = 0", "max_clients = 1\nworkers = 2"))
+    made.send(signal.SIGHUP)
+    told = "max_clients changed; workers will change at the next start"
+    wait_until(lambda: told in made.log_tail(), "the change is logged")
+    with made.connect(**ANN), pytest.raises(psycopg.OperationalError, match="too many clients"):
+        made.connect(**ANN)
+    made.config_path.write_text(config.replace("pool_size = 0", "max_clients = 5"))
+    wait_until(lambda: made.log_tail().count("max_clients changed") == 2, "the file has been seen", 20)
+    with made.connect(**ANN), made.connect(**ANN):
+        pass
+    assert made.stop() == 0
