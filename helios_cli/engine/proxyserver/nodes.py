@@ -223,7 +223,7 @@ class Cluster:
             node.lag_bytes, node.lag_ms = told.lag_bytes, told.lag_ms or 0.0
         elif (primary := self.primary) is not None:
             node.lag_bytes = max(0, primary.lsn - node.lsn)
-            node.lag_ms = self._log_clock.lag_ms(Lsn(node.lsn), Lsn(primary.lsn), now_us)
+            node.lag_ms = max(told.lag_ms or 0.0, self._log_clock.lag_ms(Lsn(node.lsn), Lsn(primary.lsn), now_us))
 
     def lost(self, node: Node) -> None:
         """Its connection broke, and it has to show that it is there."""

@@ -18,12 +18,14 @@ CHANNEL: Final = "helios_cluster"
 PRODUCT: Final = "HeliosDB"
 """In the ``server_version`` of our nodes."""
 
-_STATE: Final = "SELECT pg_is_in_recovery(), current_setting('helios.lsn')"
-
-HELIOS_LOOK: Final = _STATE
-HELIOS_CHECK: Final = f"""{_STATE};
-SELECT term, replication_lag_bytes, replication_lag_ms FROM helios_replication_status WHERE is_local;
-SELECT node_id, pg_address, is_local FROM helios_topology"""
+HELIOS_LOOK: Final = "SHOW in_hot_standby; SHOW helios.lsn"
+"""Queries could wait for a reader, or for what they are to see."""
+HELIOS_CHECK: Final = f"{HELIOS_LOOK}; SHOW TOPOLOGY"
+_TOPOLOGY: Final = (
+    "node_id", "role", "mode", "state", "pg_address", "native_address", "http_address", "follows", "term", "lsn",
+    "in_sync", "lag_bytes", "lag_ms",
+)  # fmt: skip
+"""Columns of SHOW TOPOLOGY; more may follow them."""
 
 _TIMELINE: Final = """CASE WHEN pg_is_in_recovery()
   THEN greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT received_tli FROM pg_stat_wal_receiver))
@@ -95,32 +97,32 @@ def report(results: Results, *, is_heliosdb: bool) -> Report:
     """
     try:
         return _of_heliosdb(results) if is_heliosdb else _of_postgres(results[0][0])
-    except (IndexError, ValueError, TypeError) as error:
+    except (IndexError, KeyError, ValueError, TypeError) as error:
         detail = f"an answer that makes no sense: {error}"
         raise ProtocolViolation("the server broke the protocol", detail=detail) from error
 
 
 def _of_heliosdb(results: Results) -> Report:
-    recovering, state = results[0][0]
+    state = results[1][0][0]
     token = Token.parse(state) if state else Token(Lsn(0))
-    leads = recovering == "f"
+    leads = results[0][0][0] == "off"
     shown = token.term.number if token.term is not None else 0
-    if len(results) == 1:
+    if len(results) == 2:
         # Of a primary that begins its term the token is that of the one before.
         return Report(leads, token.lsn, None if leads else shown)
-    term, lag_bytes, lag_ms = results[1][0]
+    rows = [dict(zip(_TOPOLOGY, row, strict=False)) for row in results[2]]
+    local = rows[0]
     places = [
-        (name, address, local == "t") for name, address, local in results[2] if name is not None and address is not None
+        place_of(row["node_id"] or "", row["pg_address"], is_local=row is local) for row in rows if row["pg_address"]
     ]
-    found = tuple(place for row in places if (place := place_of(row[0], row[1], is_local=row[2])) is not None)
     return Report(
         leads,
         token.lsn,
-        _int(term) if leads else shown,
-        _int(lag_bytes),
-        _float(lag_ms),
-        next((name for name, _address, local in places if local), ""),
-        found,
+        _int(local["term"]) if leads else shown,
+        _int(local.get("lag_bytes")),
+        _float(local.get("lag_ms")),
+        local["node_id"] or "",
+        tuple(place for place in places if place is not None),
     )
 
 

@@ -283,6 +283,8 @@ def helios_topology(view: ClusterView) -> Iterator[Row]:
             "in_sync": int(node.in_sync),
             "is_local": int(node.is_local),
             "votes": int(node.node_id in view.voters),
+            "lag_bytes": _lag_bytes(node),
+            "lag_ms": _rounded(_lag_ms(node)),
         }
     for observer in view.observers:
         yield {
@@ -299,6 +301,8 @@ def helios_topology(view: ClusterView) -> Iterator[Row]:
             "in_sync": 0,
             "is_local": 0,
             "votes": int(observer.votes),
+            "lag_bytes": None,
+            "lag_ms": None,
         }
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from helios_cli.engine.datatypes.interval import split_interval
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import actions, tree
-from helios_cli.engine.sql.oids import BOOL, INT8, PG_LSN, TEXT
+from helios_cli.engine.sql.oids import BOOL, FLOAT8, INT8, PG_LSN, TEXT
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.privileges import DELETE, INSERT, SELECT, TRUNCATE, UPDATE
 from helios_cli.engine.sql.relation import CatalogReader
@@ -110,7 +110,8 @@ def setting_text(nodes: list[dict[str, Any]], *, quoted: bool = False) -> str:
 TOPOLOGY: Final = (
     Column("node_id", TEXT), Column("role", TEXT), Column("mode", TEXT), Column("state", TEXT),
     Column("pg_address", TEXT), Column("native_address", TEXT), Column("http_address", TEXT), Column("follows", TEXT),
-    Column("term", INT8), Column("lsn", PG_LSN), Column("in_sync", BOOL),
+    Column("term", INT8), Column("lsn", PG_LSN), Column("in_sync", BOOL), Column("lag_bytes", INT8),
+    Column("lag_ms", FLOAT8),
 )  # fmt: skip
 """Columns of SHOW TOPOLOGY: those of helios_topology, whose first row is the local node."""
 

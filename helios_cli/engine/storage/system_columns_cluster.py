@@ -38,7 +38,8 @@ helios_scrub 15110 v: node_id text?, is_running bool?, started_at timestamptz?, 
   float8?, last_error text?
 helios_tokens 15111 v: name text, role_name text, created_at timestamptz, expires_at timestamptz?
 helios_topology 15109 v: node_id text?, role text?, mode text?, state text?, pg_address text?, native_address text?,
-  http_address text?, follows text?, term int8?, lsn pg_lsn?, in_sync bool?, is_local bool?, votes bool?
+  http_address text?, follows text?, term int8?, lsn pg_lsn?, in_sync bool?, is_local bool?, votes bool?,
+  lag_bytes int8?, lag_ms float8?
 """
 
 NAMES: Final = tuple(re.findall(r"^(\w+) \d+ v:", RELATIONS, re.MULTILINE))
