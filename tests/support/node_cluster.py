@@ -7,6 +7,7 @@ from pathlib import Path
 
 from support.failover_drill import SETTLED_S, in_sync
 from support.node_process import NodeProcess, wait_until
+from support.tcp_link import TcpLink
 
 
 class NodeCluster:
@@ -15,9 +16,19 @@ class NodeCluster:
     database = "heliosdb"
     is_heliosdb = True
 
-    def __init__(self, directory: Path, modes: Sequence[str] = ("sync", "sync", "async"), flags: Sequence[str] = ()):
-        """``modes``: the cluster's for the primary, then each standby's class."""
+    def __init__(
+        self,
+        directory: Path,
+        modes: Sequence[str] = ("sync", "sync", "async"),
+        flags: Sequence[str] = (),
+        *,
+        linked: bool = False,
+    ) -> None:
+        """``modes``: the cluster's for the primary, then each standby's class. ``linked``: each standby follows through
+        a link that can be slow.
+        """
         self.nodes: list[NodeProcess] = []
+        self.links: list[TcpLink] = []
         self.synchronous = sum(mode != "async" for mode in modes) or len(modes)
         """How many copies count."""
         for number, mode in enumerate(modes, 1):
@@ -26,7 +37,11 @@ class NodeCluster:
             role = ["--replication-role", "primary"]
             if self.nodes:
                 role = ["--replication-role", "standby", "--primary-host", "127.0.0.1"]
-                role += ["--primary-port", str(self.nodes[0].native_port)]
+                upstream = self.nodes[0].native_port
+                if linked:
+                    self.links.append(TcpLink(upstream))
+                    upstream = self.links[-1].port
+                role += ["--primary-port", str(upstream)]
             self.nodes.append(
                 NodeProcess(place, [*flags, "--node-id", f"n{number}", "--replication-mode", mode, *role])
             )
@@ -78,3 +93,10 @@ class NodeCluster:
         """Kill them."""
         for node in self.nodes:
             node.kill()
+        for link in self.links:
+            link.close()
+
+    def set_lag(self, seconds: float) -> None:
+        """How much later standbys behind links get everything, and their primary their answers."""
+        for link in self.links:
+            link.delay_s = seconds

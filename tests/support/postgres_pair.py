@@ -45,6 +45,8 @@ class PlainPostgres:
         self.data = directory / name
         self.log_path = directory / f"{name}.log"
         self.pg_port = free_port()
+        self.settings: dict[str, str] = {}
+        """Further ones, for the next start."""
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -82,7 +84,7 @@ class PlainPostgres:
     def start(self) -> PlainPostgres:
         """Start, and wait until it answers."""
         assert not self.running, "the server is running already"
-        settings = SETTINGS | {"port": str(self.pg_port), "cluster_name": self.name}
+        settings = SETTINGS | self.settings | {"port": str(self.pg_port), "cluster_name": self.name}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -120,6 +122,13 @@ class PlainPostgres:
 
         for process in [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]:
             process.send_signal(number)
+
+    def reload(self, **settings: str) -> None:
+        """Other settings at once."""
+        with self.connect() as connection:
+            for name, value in settings.items():
+                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            connection.execute("SELECT pg_reload_conf()")
 
     def promote(self) -> None:
         """Make a standby the primary, and wait until it is."""
@@ -190,6 +199,10 @@ class PostgresPair:
             assert lsn is not None
             shown = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
             wait_until(lambda: other.execute(shown, lsn).fetchone() == (True,), "the standby has caught up", START_S)
+
+    def set_lag(self, seconds: float) -> None:
+        """How much later than it could the standby shows what the primary has committed."""
+        self.standby.reload(recovery_min_apply_delay=f"{seconds * 1000:.0f}ms")
 
     def fail_over(self) -> None:
         """Kill the primary, promote the standby, and make the killed one its standby."""

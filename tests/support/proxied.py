@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -51,6 +53,15 @@ class Proxied:
         """The rows of a query at the primary itself."""
         with self.behind.primary.connect() as connection:
             return connection.execute(query).fetchall()
+
+
+def heard_from(ask: Callable[[], Any], ports: set[int], seconds: float = 20.0) -> set[int]:
+    """Which nodes a read came from, by the port that it gives, until these have all been heard or the time is over."""
+    seen: set[int] = set()
+    deadline = time.monotonic() + seconds
+    while not seen >= ports and time.monotonic() < deadline:
+        seen.add(ask())
+    return seen
 
 
 def _shows(connection: psycopg.Connection[tuple[Any, ...]], lsn: tuple[Any, ...] | None) -> bool:

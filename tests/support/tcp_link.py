@@ -44,6 +44,10 @@ class TcpLink:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every connection, and listen no longer."""
         self.cut()
         _shut(self._listener)
         for thread in self._threads:
