@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from helios_cli.engine.datatypes.encodings import Encoding
 from helios_cli.engine.errors import HeliosError, LeadMoved
-from helios_cli.engine.node import client_encoding, routing
+from helios_cli.engine.node import client_encoding, fastpath, routing
 from helios_cli.engine.node.copy_in import TakesBytes
 from helios_cli.engine.node.doubt import last_word
 from helios_cli.engine.node.engine import Engine
@@ -226,6 +226,14 @@ class ClientLink(asyncio.Protocol, ABC):
         session = self.session
         if not self._waiting and session.transaction is not None and not session.idle_since:
             session.went_idle(within=True)
+
+    def _shortcut(self, data: bytes, start: int, end: int, kind: int) -> bool:
+        """Try the whole dialogue from Bind to Sync at once."""
+        try:
+            return fastpath.bound(cast("Frontend", self), data, start, end, kind)
+        except Exception:
+            # The general way meets the same error and reports it in its place.
+            return False
 
     def sync_follows(self) -> bool:
         """Whether the statement in hand is alone before Sync, and so may commit by itself."""

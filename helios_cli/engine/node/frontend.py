@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation, SqlError
@@ -33,6 +34,9 @@ DATA_MAX: Final = 1 << 20
 
 ANSWERS_HELD: Final = 64
 """Messages for the client kept back while more of its own are at hand; then they are sent."""
+
+TURN_S: Final = 0.005
+"""So long the messages of one client are handled at a time."""
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FLUSH, SYNC, TERMINATE = b"QPBDECHSX"
 COPY_DATA: Final = b"d"[0]
@@ -80,12 +84,17 @@ class Frontend(ClientLink):
         at = 0
         size = len(data)
         self._dispatching = True
+        until = monotonic() + TURN_S
         if self.session.idle_since:
             self.session.woke_up()
         try:
             while not self._waiting and size - at >= 5:
                 if len(self._out) > ANSWERS_HELD:
                     self.flush()
+                    if monotonic() > until:
+                        # A pipeline of thousands: the others, and the cluster, have their turn.
+                        self.engine.loop.call_soon(self._go_on)
+                        break
                 if self._paused_writing:
                     break
                 code = data[at]
@@ -129,14 +138,6 @@ class Frontend(ClientLink):
         if self._paused_reading and not self._waiting and not self._paused_writing and not self._closing:
             self._paused_reading = False
             self.transport.resume_reading()
-
-    def _shortcut(self, data: bytes, start: int, end: int, kind: int) -> bool:
-        """Try the whole dialogue from Bind to Sync at once."""
-        try:
-            return fastpath.bound(self, data, start, end, kind)
-        except Exception:
-            # The general way meets the same error and reports it in its place.
-            return False
 
     def group_done(self, data: bytes) -> None:
         """The write or COMMIT that a shortcut waited for is done; ``data`` is the complete answer."""
