@@ -129,6 +129,7 @@ class Dialogue(asyncio.Protocol):
         unit.access, unit.hint = statement.access, statement.hint
         unit.statements.append(statement)
         unit.executed.append(statement)
+        self._dispatched = True
         self._dispatch(unit)
 
     def _query(self, data: bytes) -> None:
@@ -140,6 +141,7 @@ class Dialogue(asyncio.Protocol):
         unit.access, unit.hint = statement.access, statement.hint
         unit.statements.append(statement)
         unit.executed.append(statement)
+        self._dispatched = True
         self._dispatch(unit)
 
     def _is_stuck(self) -> bool:
