@@ -157,7 +157,7 @@ def pause(
         heliosdb-nano proxy pause --dry-run
     """
     asked = Asked(admin, config, token_file, timeout)
-    return _verb(asked, "/pause", dry_run, as_json, "have new statements of {clients} clients wait")
+    return _verb(asked, "/pause?wait=1", dry_run, as_json, "have new statements of {clients} clients wait")
 
 
 def resume(

@@ -251,7 +251,7 @@ def test_the_address_and_the_token_are_found_by_the_settings(
 ) -> None:
     write(tmp_path, f'[proxy]\nadmin_addr = "0.0.0.0:{proxy.server_port}"\nallow_insecure_network = true\n')
     (tmp_path / "proxy.token").write_text(TOKEN + "\n")
-    proxy.pages["/pause"] = (200, {"result": "paused"})
+    proxy.pages["/pause?wait=1"] = (200, {"result": "paused"})
     assert run(capsys, "pause", "--config", "proxy.toml") == (0, "paused\n", "")
     assert json.loads(run(capsys, "pause", "--config", "proxy.toml", "--json")[1]) == {"result": "paused"}
 
@@ -259,7 +259,7 @@ def test_the_address_and_the_token_are_found_by_the_settings(
 @pytest.mark.parametrize(
     ("words", "path"),
     [
-        (("pause",), "/pause"), (("resume",), "/resume"), (("reload",), "/reload"), (("drain", "b"), "/drain/b"),
+        (("pause",), "/pause?wait=1"), (("resume",), "/resume"), (("reload",), "/reload"), (("drain", "b"), "/drain/b"),
         (("undrain", "b"), "/undrain/b"),
     ],
 )  # fmt: skip

@@ -188,6 +188,15 @@ class ProxyProcess:
             with error:
                 return error.code, _content(error)
 
+    @property
+    def token(self) -> str:
+        """What the verbs want."""
+        return (self.directory / "proxy.token").read_text().strip()
+
+    def verb(self, path: str, *, timeout: float = 60.0) -> tuple[int, Any]:
+        """POST with the token."""
+        return self.http(path, body={}, token=self.token, timeout=timeout)
+
     def memory_bytes(self) -> int:
         """Resident memory of the process and its workers."""
         process = psutil.Process(self.pid)

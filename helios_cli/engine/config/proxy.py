@@ -89,6 +89,10 @@ class ProxySettings:
     backend_cert: str = ""
     """Shown to nodes that ask for a certificate."""
     backend_key: str = ""
+    admin_users: tuple[str, ...] = ()
+    """Who may use database heliosproxy, beside ``auth_user``."""
+    shutdown_timeout: float = 5.0
+    """How long what has begun may take to end when the proxy is told to."""
     admin_token: str = ""
     """What the verbs want; empty: nobody has it, and they are refused."""
     workers: int = 1

@@ -104,6 +104,9 @@ SCALARS: Final = (
             "refused for auth_lockout_secs; 0: none is.", 0, 1_000_000, reload=True),
     _seconds("auth_lockout_secs", 60_000, "How long logins are refused then.", reload=True),
     _text("proxy.admin_token_file", "File with the token of the verbs; empty: proxy.token beside proxy.toml."),
+    _row("proxy.admin_users", Kind.LIST, (), "Who may use the database heliosproxy, beside auth_user.", reload=True),
+    _seconds("shutdown_timeout_secs", 5000, "How long what has begun may take to end when the proxy is told to.",
+             reload=True),
 
     _word("proxy.log_level", "info", "Least severe messages that are written.", ("debug", "info", "warning", "error"),
           synonyms={"warn": "warning"}, reload=True),
@@ -153,6 +156,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "proxy.connect_timeout_secs": "connect_timeout",
     "proxy.login_timeout_secs": "login_timeout",
     "proxy.auth_lockout_secs": "auth_lockout",
+    "proxy.shutdown_timeout_secs": "shutdown_timeout",
     "proxy.max_lag_ms": "max_lag",
     "tls.mode": "tls_mode",
     "tls.cert": "tls_cert",

@@ -206,18 +206,19 @@ class HttpConnection(asyncio.Protocol):
         keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         self._deaf = not keep_alive
         try:
-            path = httptools.parse_url(bytes(self._url)).path or b"/"
+            url = httptools.parse_url(bytes(self._url))
+            path, query = url.path or b"/", url.query or b""
         except httptools.HttpParserError:
-            path = b""
+            path = query = b""
         method = self._parser.get_method().decode("latin-1")
-        self._queue.append(self._request(method, path.decode("latin-1"), keep_alive))
+        self._queue.append(self._request(method, path.decode("latin-1"), query.decode("latin-1"), keep_alive))
 
-    def _request(self, method: str, path: str, keep_alive: bool) -> Request:
+    def _request(self, method: str, path: str, query: str, keep_alive: bool) -> Request:
         name: Any = self._transport.get_extra_info("peername") if self._transport is not None else None
         peer = (str(name[0]), int(name[1])) if isinstance(name, tuple) and len(name) >= 2 else ("", 0)
         tls: Any = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
         version = self._parser.get_http_version()
-        return Request(method, path, self._headers, bytes(self._body), keep_alive, peer, tls, version)
+        return Request(method, path, self._headers, bytes(self._body), keep_alive, peer, tls, version, query)
 
     def _feed(self, piece: memoryview) -> None:
         try:

@@ -55,6 +55,8 @@ class Request:
     """The ``ssl.SSLObject`` of its connection; None in the clear."""
     version: str = "1.1"
     """HTTP's: 1.0 knows no chunks."""
+    query: str = ""
+    """Behind the ``?`` of the target, as it came."""
 
 
 @dataclass(frozen=True, slots=True)

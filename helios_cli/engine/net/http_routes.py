@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from helios_cli.engine.errors import ConfigError, HeliosError, NotServing, ReadOnlyError, SqlError
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net import openapi
+from helios_cli.engine.net.http_answers import METRICS_TYPE, Bearer, failed, not_allowed, state_response
 from helios_cli.engine.net.http_message import Request, Response, Streaming, error_response, json_response
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,6 @@ AdminVerb = Callable[[dict[str, Any]], Awaitable[object]]
 
 ADMIN_PREFIX: Final = "/admin/"
 TOKEN_HINT: Final = "The token is in http.token of the data directory."
-METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class HttpBackend(Protocol):
@@ -65,12 +64,12 @@ class Routes:
             raise ValueError("the admin token is empty")
         self._backend = backend
         self._alarms = alarms
-        self._tokens = tuple(text.encode() for text in (token, cluster_token) if text)
+        self._bearer = Bearer((token, cluster_token), TOKEN_HINT)
         self._pages: dict[str, Callable[[], Response]] = {
             "/health": self._health,
             "/ready": self._ready,
-            "/primary": lambda: _state_response(self._backend.serves_as("primary")),
-            "/standby": lambda: _state_response(self._backend.serves_as("standby")),
+            "/primary": lambda: state_response(self._backend.serves_as("primary")),
+            "/standby": lambda: state_response(self._backend.serves_as("standby")),
             "/status": self._status,
             "/metrics": self._metrics,
             "/openapi.json": lambda: self._document,
@@ -81,23 +80,23 @@ class Routes:
     def __call__(self, request: Request) -> Response | Awaitable[Response] | Streaming:
         """Answer one request; only an admin verb and SQL take time."""
         if request.path == openapi.SQL.path and self._sql is not None:
-            return self._sql(request) if request.method == "POST" else _not_allowed(request, "POST")
+            return self._sql(request) if request.method == "POST" else not_allowed(request, "POST")
         if request.path.startswith(ADMIN_PREFIX):
             return self._admin(request)
         page = self._pages.get(request.path)
         if page is None:
             return error_response(404, "no such path", hint=f"Paths are {', '.join(self._pages)}, /sql, /admin/<verb>.")
         if request.method not in ("GET", "HEAD"):
-            return _not_allowed(request, "GET, HEAD")
+            return not_allowed(request, "GET, HEAD")
         return page()
 
     def _health(self) -> Response:
         reason = self._backend.health()
         alarms = self._alarms() if reason is None else ()
-        return json_response(200, {"status": "ok", "alarms": list(alarms)}) if alarms else _state_response(reason)
+        return json_response(200, {"status": "ok", "alarms": list(alarms)}) if alarms else state_response(reason)
 
     def _ready(self) -> Response:
-        return _state_response(self._backend.ready())
+        return state_response(self._backend.ready())
 
     def _status(self) -> Response:
         return json_response(200, self._backend.status())
@@ -107,8 +106,8 @@ class Routes:
 
     def _admin(self, request: Request) -> Response | Awaitable[Response]:
         if request.method != "POST":
-            return _not_allowed(request, "POST")
-        refusal = self._authorize(request)
+            return not_allowed(request, "POST")
+        refusal = self._bearer.refusal(request)
         if refusal is not None:
             return refusal
         verbs = self._backend.admin_verbs()
@@ -121,17 +120,6 @@ class Routes:
             return error_response(400, "the body must be a JSON object")
         return _run(request.path, verb, arguments)
 
-    def _authorize(self, request: Request) -> Response | None:
-        """None when the bearer token is right; 401 without one, 403 with a wrong one."""
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given.strip():
-            return json_response(
-                401, {"error": "a bearer token is needed", "hint": TOKEN_HINT}, WWW_Authenticate="Bearer"
-            )
-        # All of them are compared: the time does not tell which was nearly right.
-        matches = [hmac.compare_digest(given.strip().encode("latin-1"), token) for token in self._tokens]
-        return None if any(matches) else error_response(403, "wrong token", hint=TOKEN_HINT)
-
 
 async def _run(path: str, verb: AdminVerb, arguments: dict[str, Any]) -> Response:
     """One verb to its end; its HeliosError becomes an answer with SQLSTATE, anything else reaches the server."""
@@ -139,27 +127,5 @@ async def _run(path: str, verb: AdminVerb, arguments: dict[str, Any]) -> Respons
         result = await verb(arguments)
     except HeliosError as error:
         log.info("%s refused: %s", path, error.message)
-        body = {"error": error.message, "sqlstate": error.sqlstate, "detail": error.detail, "hint": error.hint}
-        return json_response(_status_of(error), {key: text for key, text in body.items() if text is not None})
+        return failed(error)
     return json_response(200, {"status": "ok"} if result is None else result)
-
-
-def _status_of(error: HeliosError) -> int:
-    if error.sqlstate.startswith("55"):
-        # "Object not in prerequisite state": nothing is wrong with the request itself.
-        return 409
-    if isinstance(error, ConfigError | SqlError):
-        return 400
-    if isinstance(error, NotServing | ReadOnlyError):
-        return 503
-    return 409 if error.retryable else 500
-
-
-def _state_response(reason: str | None) -> Response:
-    if reason is None:
-        return json_response(200, {"status": "ok"})
-    return json_response(503, {"status": "unavailable", "reason": reason}, Retry_After="1")
-
-
-def _not_allowed(request: Request, allowed: str) -> Response:
-    return json_response(405, {"error": f"{request.method} is not allowed here"}, Allow=allowed)

@@ -30,7 +30,7 @@ class LoopMonitor:
         self._windows = (0.0, 0.0)
         self.worst_s = 0.0
         """The longest stall since the start."""
-        self._lag = registry.histogram("heliosdb_loop_lag_seconds", "How late the event loop ran its timers.")
+        self.lag = registry.histogram("heliosdb_loop_lag_seconds", "How late the event loop ran its timers.")
         registry.observe(
             "gauge",
             "heliosdb_loop_stall_max_seconds",
@@ -71,7 +71,7 @@ class LoopMonitor:
 
     def note(self, lag_s: float, now: float) -> None:
         """Count one measured lag at clock time ``now``."""
-        self._lag.observe(lag_s)
+        self.lag.observe(lag_s)
         self.worst_s = max(self.worst_s, lag_s)
         if now >= self._window_ends:
             self._windows = (0.0, self._windows[0] if now < self._window_ends + _WINDOW_S else 0.0)

@@ -4,17 +4,21 @@ the commands.
 Bodies are JSON. ``GET`` needs no token, ``POST`` needs ``Authorization: Bearer`` with the token of ``proxy.token``.
 
 ==============================  =======================================================================================
-``GET /health``                 ``{"status": "ok"}``; 503 with ``{"status": "degraded", "reason": ...}`` while there is
-                                no primary, and while the proxy is stopping
+``GET /health``                 ``{"status": "ok"}``; 503 with ``{"status": "unavailable", "reason": ...}`` while no
+                                node can be reached, and while the proxy is stopping
+``GET /ready``                  likewise; 503 also while there is no primary, and while the proxy is paused
 ``GET /nodes``                  a list of objects with the fields :data:`NODES`
 ``GET /pools``                  likewise :data:`POOLS`, one for each node, user and database
 ``GET /clients``                likewise :data:`CLIENTS`
+``GET /servers``                likewise :data:`SERVERS`, the backends
 ``GET /stats``                  a list of ``{"name", "value"}``: counters end in ``_total``, all else is a state of now
 ``GET /metrics``                the same for Prometheus
-``GET /routing/explain?sql=``   one object with the fields :data:`EXPLAINED`
-``POST /pause``                 new statements wait; the answer comes when nothing runs any more
+``GET /routing/explain?sql=``   one object with the fields :data:`EXPLAINED`; ``&floor=`` and ``&hint=`` as the session
+                                would have them
+``POST /pause``                 new statements wait; with ``?wait=1`` the answer comes when nothing runs any more, or is
+                                504 after ``write_timeout_secs``
 ``POST /resume``                they go on
-``POST /drain/{node}``          what runs there may end, nothing new comes
+``POST /drain/{node}``          what runs there may end, nothing new comes; the primary only with ``?force=1``
 ``POST /undrain/{node}``        it is used again
 ``POST /reload``                read proxy.toml again; besides ``result`` also ``at_once`` and ``at_restart``, lists of
                                 settings
@@ -47,6 +51,9 @@ CLIENTS: Final = (
 )  # fmt: skip
 """``state``: idle, active, waiting (for a backend or a primary), transaction. ``node``: whose backend it has, empty
 for none. ``pinned``: why it keeps it, empty else."""
+
+SERVERS: Final = ("node", "user", "database", "state", "address", "pid", "client", "prepared", "idle_s")
+"""``state``: active, idle, kept (a client has it and asks nothing). ``client``: its id, 0 for none."""
 
 STATS: Final = ("name", "value")
 

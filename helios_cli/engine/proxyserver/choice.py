@@ -68,6 +68,10 @@ class Choice:
             turn = self._subsets[fit] = chooser(self._balancer, fit, random.random)
         return turn()
 
+    def all(self, floor: int) -> list[Node]:
+        """Those that show the floor."""
+        return [node for node in self.nodes if node.lsn >= floor or node is self.primary]
+
     def lacking(self, floor: int) -> list[Node]:
         """Those that do not show the floor yet."""
         return [node for node in self.nodes if node.lsn < floor and node is not self.primary]

@@ -374,6 +374,11 @@ class Client(Sending):
             self.transport.close()
         self._close()
 
+    def rest(self) -> None:
+        """Nothing is in hand, and the proxy is about to end: so does the session, unless a block is open."""
+        if self.block is None and self.unit is None:
+            self.fatal(stopping())
+
     def leave(self) -> None:
         """The client has said goodbye."""
         self.transport.close()
@@ -387,6 +392,8 @@ class Client(Sending):
         if self.closing:
             return
         self.closing = True
+        if self.proxy.debug:
+            log.debug("session %d of %s@%s ends after %d units", self.pid, self.user, self.database, self.units)
         self.leave_queue()
         self.proxy.forget(self)
         backend = self.backend
@@ -402,6 +409,11 @@ class Client(Sending):
             backend.command("ROLLBACK" if backend.status != IDLE else "DISCARD ALL", backend.clean_up)
         else:
             backend.pool.release(backend)
+
+
+def stopping() -> HeliosError:
+    """What a client is told whose session ends because the proxy does."""
+    return HeliosError("terminating connection: the proxy is stopping", sqlstate="57P01", hint="Connect again.")
 
 
 def _takes_name(unit: Unit) -> bool:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from helios_cli.engine.observe.metrics import SECONDS, Histogram
 
 if TYPE_CHECKING:
     from helios_cli.engine.proxy.unit import Unit
     from helios_cli.engine.proxyserver.backend import Backend
+
+WAITED_S: Final = (*SECONDS, 30.0, 60.0)
+"""Bounds of what units have waited."""
 
 
 class Counts:
@@ -37,8 +42,10 @@ class Counts:
         """Blocks that could not be run again: 40001."""
         self.differed = 0
         """Answers that were cut, and came out otherwise elsewhere: 40001."""
-        self.by_node: dict[str, int] = {}
-        """Units by the node that answered."""
+        self.by_node: dict[str, list[int]] = {}
+        """Units by the node that answered: those that read, those that write."""
+        self.waited = Histogram(WAITED_S)
+        """How long units waited for a node or a backend, of those that had to."""
 
     def count(self, unit: Unit, backend: Backend | None) -> None:
         """A unit is over."""
@@ -50,4 +57,11 @@ class Counts:
             self.errors += 1
         if backend is not None:
             name = backend.node.name
-            self.by_node[name] = self.by_node.get(name, 0) + 1
+            found = self.by_node.get(name)
+            if found is None:
+                found = self.by_node[name] = [0, 0]
+            found[unit.access] += 1
+
+    def totals(self) -> dict[str, int]:
+        """Every count by its name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}

@@ -281,6 +281,8 @@ class Dialogue(asyncio.Protocol):
         self.unit = None
         self._sent = self._dispatched = self.copying = False
         self._sent_steps = 0
+        if self.proxy.ending:
+            self.rest()
         self.go_on()
 
     def go_on(self) -> None:
@@ -334,6 +336,10 @@ class Dialogue(asyncio.Protocol):
     def _ready(self) -> None:
         self.transport.write(self._ready_status)
         self.go_on()
+
+    @abstractmethod
+    def rest(self) -> None:
+        """Nothing is in hand, and the proxy is about to end."""
 
     @abstractmethod
     def _dispatch(self, unit: Unit) -> None:

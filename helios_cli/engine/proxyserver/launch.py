@@ -15,7 +15,10 @@ from helios_cli.engine.config.proxy import ProxySettings
 from helios_cli.engine.config.proxy_change import Change
 from helios_cli.engine.config.proxy_load import LoadedProxy
 from helios_cli.engine.errors import ConfigError
+from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.observe.logs import configure_logging
+from helios_cli.engine.proxyserver.admin import AdminRoutes
+from helios_cli.engine.proxyserver.control import OwnAdministration
 from helios_cli.engine.proxyserver.login import Credential, Entrance
 from helios_cli.engine.proxyserver.proxy import Proxy
 from helios_cli.engine.proxyserver.reloading import Reloading, with_token
@@ -44,7 +47,9 @@ class Process:
             on_cancel=self.proxy.cancel_client,
             sessions=lambda: len(self.proxy.clients),
         )
+        self.administration = OwnAdministration(self.proxy, self.reloading.reload)
         self._over = asyncio.Event()
+        self._at_once = asyncio.Event()
 
     def _session(
         self,
@@ -58,26 +63,36 @@ class Process:
         self.proxy.begin(transport, parameters, credential, leftover)
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; gives the exit code. Raises HeliosError when it cannot start."""
+        """Serve until SIGTERM or SIGINT; gives the exit code. Raises HeliosError when it cannot start.
+
+        What has begun may end then, for ``shutdown_timeout``; a second signal ends that wait.
+        """
         settings = self.reloading.loaded.settings
         self._take_tls(load_tls(settings))
         for number in (signal.SIGTERM, signal.SIGINT):
-            self.loop.add_signal_handler(number, self._over.set)
+            self.loop.add_signal_handler(number, self._end)
         self.loop.add_signal_handler(signal.SIGHUP, self.reloading.on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         server = await self._listen(settings)
+        admin = HttpServer(AdminRoutes(self.administration))
+        await listen_http(admin, settings.admin_host, settings.admin_port, "admin_addr")
         await self.proxy.start()
         log.info("heliosdb-proxy listens on %s:%d", settings.listen_host, settings.listen_port)
         watching = self.loop.create_task(self.reloading.watch())
         try:
             await self._over.wait()
         finally:
-            log.info("heliosdb-proxy stops")
+            log.info("heliosdb-proxy stops, with %d clients", len(self.proxy.clients))
             watching.cancel()
             server.close()
             self.entrance.close()
+            await self.proxy.drain(self.proxy.settings.shutdown_timeout, self._at_once)
             await self.proxy.stop()
+            await admin.stop()
         return 0
+
+    def _end(self) -> None:
+        (self._at_once if self._over.is_set() else self._over).set()
 
     async def _listen(self, settings: ProxySettings) -> asyncio.Server:
         try:
@@ -102,6 +117,19 @@ class Process:
         self.entrance.users = Users.of(settings, self.loop.time, self.proxy.ask)
         logging.getLogger().setLevel(settings.log_level.upper())
         self.proxy.apply(settings)
+
+
+async def listen_http(server: HttpServer, host: str, port: int, key: str) -> None:
+    """Listen, if there is a port. Raises ConfigError, which names the ``key`` of proxy.toml."""
+    if not port:
+        return
+    try:
+        await server.start(host, port)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            hint=f"Set {key} in proxy.toml to a free port.",
+        ) from error
 
 
 def run(loaded: LoadedProxy) -> int:

@@ -73,6 +73,8 @@ class Node:
         """Its role by the configuration."""
         self.is_lost = False
         """Since it was lost it has not answered."""
+        self.reason = ""
+        """Why it was not reached when it was last tried; empty when it was."""
 
     def __repr__(self) -> str:
         return f"<Node {self.name} {self.host}:{self.port} {self.role or 'unheard'} {self.state.value}>"
@@ -150,6 +152,10 @@ class Cluster:
         The primary counts as a reader, unless the settings say otherwise.
         """
         return self._choice.one(floor, avoid)
+
+    def readers(self, floor: int = 0) -> list[Node]:
+        """All nodes of which :meth:`reader` gives one."""
+        return self._choice.all(floor)
 
     def when_changed(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once, when something has changed that a waiting statement may go by; gives what cancels that."""

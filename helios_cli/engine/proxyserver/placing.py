@@ -47,6 +47,7 @@ class Placing(Dialogue):
         self.preferred: Node | None = None
         """Of a sticky session."""
         self.waits_since = 0.0
+        """When the unit in hand began to wait for a node or a backend; 0 while it does not."""
         self._pools: dict[Node, Pool] = {}
         self._pool: Pool | None = None
         """Whose backend the session waits for."""
@@ -58,7 +59,7 @@ class Placing(Dialogue):
         proxy = self.proxy
         node = proxy.choose(self, unit)
         if node is None:
-            self._wait_for_node(unit)
+            self.wait_for_node(unit)
             return
         pool = self._pools.get(node)
         if pool is None:
@@ -91,8 +92,8 @@ class Placing(Dialogue):
         """A backend is at hand."""
         unit = self.unit
         self._pool = None
-        if self._timer is not None:
-            self._end_wait()
+        if self.waits_since:
+            self._waited()
         if unit is None or self.closing:
             backend.pool.release(backend)
             return
@@ -108,9 +109,10 @@ class Placing(Dialogue):
             return
         self._end_wait()
         if error.sqlstate.startswith(FINAL):
+            self._waited()
             self.give_up(error)
         else:
-            self._wait_for_node(unit)
+            self.wait_for_node(unit)
 
     def detach(self, backend: Backend) -> None:
         """The session has nothing to do with it any more."""
@@ -128,18 +130,17 @@ class Placing(Dialogue):
 
     # Waiting ---------------------------------------------------------------------------------------------------------
 
-    def _wait_for_node(self, unit: Unit) -> None:
+    def wait_for_node(self, unit: Unit) -> None:
         """Until something changes among the nodes, but not for ever."""
         proxy = self.proxy
         now = proxy.loop.time()
         if not unit.deadline:
             unit.deadline = now + proxy.settings.write_timeout
+            proxy.stats.waits += 1
         if now >= unit.deadline:
             self._waited_too_long()
             return
-        if not self.waits_since:
-            self.waits_since = now
-            proxy.stats.waits += 1
+        self.waits_since = self.waits_since or now
         self._end_wait()
         self._timer = proxy.loop.call_later(unit.deadline - now, self._waited_too_long)
         self._stop_waiting = proxy.when_changed(self._look_again)
@@ -147,8 +148,22 @@ class Placing(Dialogue):
     def _look_again(self) -> None:
         self._stop_waiting = None
         self._end_wait()
-        if self.unit is not None and not self.closing:
+        if self.unit is None or self.closing:
+            return
+        if self.backend is None:
             self.choose(self.unit)
+        elif self.proxy.paused:
+            self.wait_for_node(self.unit)
+        else:
+            self._waited()
+            self.agree(self.unit, self.backend)
+
+    def postponed(self) -> None:
+        """The proxy is paused: the pool's queue is left for the time being."""
+        self._pool = None
+        self._end_wait()
+        if self.unit is not None and not self.closing:
+            self.wait_for_node(self.unit)
 
     def _end_wait(self) -> None:
         if self._timer is not None:
@@ -157,31 +172,39 @@ class Placing(Dialogue):
         if self._stop_waiting is not None:
             self._stop_waiting()
             self._stop_waiting = None
-        self.waits_since = 0.0
+
+    def _waited(self) -> None:
+        """It has come to an end, whichever."""
+        self._end_wait()
+        if self.waits_since:
+            self.proxy.stats.waited.observe(self.proxy.loop.time() - self.waits_since)
+            self.waits_since = 0.0
 
     def leave_queue(self) -> bool:
         """Wait for nothing any more; whether it did."""
         waited = self._pool is not None or self._timer is not None
         pool, self._pool = self._pool, None
-        self._end_wait()
+        self._waited()
         if pool is not None:
             pool.give_up(self)
         return waited
 
     def _waited_too_long(self) -> None:
         self._timer = None
-        self._end_wait()
+        self._waited()
         unit, proxy = self.unit, self.proxy
         if unit is None:
             return
         proxy.stats.timeouts += 1
         what = "a primary" if unit.access or self.block is not None else "a node that can answer"
+        hint = "GET /nodes of the proxy's admin address tells why none is there."
+        if proxy.paused:
+            what, hint = "the proxy, which is paused", "POST /resume at the proxy's admin address ends that."
         self.give_up(
             HeliosError(
-                f"timed out after {proxy.settings.write_timeout:g} s of waiting for {what}", sqlstate="57P03",
-                hint="GET /nodes of the proxy's admin address tells why none is there.",
+                f"timed out after {proxy.settings.write_timeout:g} s of waiting for {what}", sqlstate="57P03", hint=hint
             )
-        )  # fmt: skip
+        )
 
     def _queued_too_long(self) -> None:
         self._timer = None

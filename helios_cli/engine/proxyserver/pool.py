@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 SWEEP_S: Final = 10.0
 """Between two looks for backends that have been idle too long."""
 
+TELL_S: Final = 60.0
+"""Between two lines of the log about one pool that has no backend left."""
+
 NOBODY: Final = ("28", "3D", "42704", "53300")
 """What a node says to a login that would say the same to the next: not worth trying again."""
 
@@ -33,6 +36,9 @@ class Waiting(Protocol):
 
     def refused(self, node: Node, error: HeliosError) -> None:
         """There is none to be had."""
+
+    def postponed(self) -> None:
+        """Nobody gets one now: the proxy is paused."""
 
 
 class Pool:
@@ -51,6 +57,7 @@ class Pool:
         self.connecting = 0
         self.waits = 0
         """Clients that had to wait, since the start."""
+        self._told_at = 0.0
 
     @property
     def size(self) -> int:
@@ -74,6 +81,24 @@ class Pool:
         self.waits += 1
         self.waiting.append(client)
         self._open_more()
+        if len(self.waiting) > self.connecting:
+            self._tell_exhausted()
+
+    def _tell_exhausted(self) -> None:
+        now = self.proxy.loop.time()
+        if self._told_at and now < self._told_at + TELL_S:
+            return
+        self._told_at = now
+        log.warning(
+            "pool exhausted: all %d backends of %s@%s at node %s are in use, and %d clients wait (pool_size)",
+            self.size, self.user, self.database, self.node.name, len(self.waiting),
+        )  # fmt: skip
+
+    def postpone(self) -> None:
+        """Have those that wait come again when the proxy is not paused any more."""
+        waiting, self.waiting = self.waiting, deque()
+        for client in waiting:
+            client.postponed()
 
     def give_up(self, client: Waiting) -> None:
         """The client waits no more."""

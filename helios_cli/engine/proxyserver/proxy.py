@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.proxy import ProxySettings
-from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.observe.loop_monitor import LoopMonitor
+from helios_cli.engine.observe.metrics import Registry
 from helios_cli.engine.proxy.classify import Classes
 from helios_cli.engine.proxy.names import Names
 from helios_cli.engine.proxy.prepared import SharedStatements
@@ -19,7 +20,7 @@ from helios_cli.engine.proxy.statement import Access, Control, Statement
 from helios_cli.engine.proxy.unit import Unit
 from helios_cli.engine.proxyserver.asking import ask
 from helios_cli.engine.proxyserver.backend import Backend
-from helios_cli.engine.proxyserver.client import Client
+from helios_cli.engine.proxyserver.client import Client, stopping
 from helios_cli.engine.proxyserver.counts import Counts
 from helios_cli.engine.proxyserver.link import Account, Link
 from helios_cli.engine.proxyserver.nodes import Cluster, Node, State
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 CANCEL_S: Final = 5.0
 """Longest time that a cancel request may take to reach its node."""
+DRAIN_LOOK_S: Final = 0.02
+"""Between two looks whether everything has come to its end."""
 REPORTS_LSN: Final = {"client_encoding": "UTF8", "options": "-c helios.report_lsn=on"}
 """A HeliosDB node tells a backend's session how far it has written; plain PostgreSQL takes it for nothing."""
 
@@ -55,7 +58,11 @@ class Proxy:
         self.pools = Pools(self)
         self.clients: dict[int, Client] = {}
         self.paused = False
+        self.ending = False
+        """Nobody begins anything any more; what has begun may end."""
         self.stopping = False
+        self.began_at = loop.time()
+        self.monitor = LoopMonitor(Registry())
         self.debug = log.isEnabledFor(logging.DEBUG)
         self.keeps_backends = settings.pool_mode == "session"
         self.tls: ssl.SSLContext | None = None
@@ -70,23 +77,32 @@ class Proxy:
 
     async def start(self) -> None:
         """Find the nodes."""
+        self.monitor.start()
         await self.cluster.start()
         self._sweep()
 
     async def stop(self) -> None:
         """End every session and every connection."""
         self.stopping = True
+        self.monitor.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
         for client in list(self.clients.values()):
-            client.fatal(
-                HeliosError("terminating connection: the proxy is stopping", sqlstate="57P01", hint="Connect again.")
-            )
+            client.fatal(stopping())
         self.pools.close()
         await self.cluster.stop()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def drain(self, seconds: float, at_once: asyncio.Event) -> None:
+        """Let what has begun come to its end, for so long and until ``at_once``; sessions end as they fall idle."""
+        self.ending = True
+        deadline = self.loop.time() + seconds
+        for client in list(self.clients.values()):
+            client.rest()
+        while self.clients and not at_once.is_set() and self.loop.time() < deadline:
+            await asyncio.sleep(DRAIN_LOOK_S)
 
     def apply(self, settings: ProxySettings) -> None:
         """Other settings, for what comes from now on."""
@@ -215,12 +231,30 @@ class Proxy:
 
     def pause(self) -> None:
         """Send nothing new to any node; what has begun may end."""
-        self.paused = True
+        if not self.paused:
+            self.paused = True
+            log.info("paused: new units wait, for %g s at most", self.settings.write_timeout)
+            for pool in self.pools:
+                pool.postpone()
 
     def resume(self) -> None:
         """Go on."""
-        self.paused = False
+        if self.paused:
+            self.paused = False
+            log.info("resumed")
         self._wake()
+
+    def drain_node(self, node: Node) -> None:
+        """Give the node nothing new, and keep no idle connections to it."""
+        self.cluster.drain(node)
+        for pool in self.pools:
+            if pool.node is node:
+                pool.close()
+
+    @property
+    def under_way(self) -> int:
+        """Clients whose unit is at a node now, or that have a block there."""
+        return sum(client.is_under_way for client in self.clients.values())
 
     def _node_changed(self, node: Node) -> None:
         self.pools.drop_old(node)

@@ -60,14 +60,22 @@ class Sending(Placing):
         self.token = ""
         """The floor as text, with its term."""
         self.units = 0
+        self.began_at = self.asked_at = proxy.loop.time()
+        """When the session began, and when its last unit came."""
 
     @property
     def was_sent(self) -> bool:
         """Whether the unit in hand is on its way."""
         return self._sent
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something of it is at a node that has not come to its end."""
+        return self.block is not None or (self.unit is not None and self._sent)
+
     def _dispatch(self, unit: Unit) -> None:
         self.units += 1
+        self.asked_at = self.proxy.loop.time()
         backend = self.backend
         if self.block is not None and backend is None:
             if self.block.lost:
@@ -80,10 +88,12 @@ class Sending(Placing):
         if backend is None and not unit.executed and not unit.simple and local_answers.is_known(unit):
             self.finish_locally(local_answers.build_answer(unit, ""))
             return
-        if backend is not None:
-            self.agree(unit, backend)
-        else:
+        if backend is None:
             self.choose(unit)
+        elif self.proxy.paused and self.block is None:
+            self.wait_for_node(unit)
+        else:
+            self.agree(unit, backend)
 
     def agree(self, unit: Unit, backend: Backend) -> None:
         """Make the backend's session like the client's, then send."""

@@ -134,7 +134,7 @@ class Watch:
     def suspect(self, reason: str) -> None:
         """Connections to the node break or are refused: does it let anybody in?"""
         self.health.broke()
-        self._reason = reason
+        self._reason = self.node.reason = reason
         self.alarm()
         self._close()
 
@@ -225,6 +225,7 @@ class Watch:
         node.latency_s += (round_trip - node.latency_s) * (LATENCY_SHARE if node.latency_s else 1.0)
         told = report(results, is_heliosdb=node.is_heliosdb)
         self.has_tried = True
+        node.reason = ""
         if self.health.answered() is Told.HEALTHY:
             log.info("node %s is healthy: %s at %s:%d", node.name, _kind(node), node.host, node.port)
         if told.leads != node.leads and text in (HELIOS_LOOK, POSTGRES_LOOK):
@@ -256,12 +257,13 @@ class Watch:
     def _broke(self, _link: Link, reason: str) -> None:
         """The connection ended while it was in use."""
         self.health.broke()
-        self._reason = reason
+        self._reason = self.node.reason = reason
         self._keeper.lost(self.node)
         self.alarm()
 
     def _fail(self, reason: str) -> None:
         self.has_tried = True
+        self.node.reason = reason
         self._close()
         if self.health.failed() is Told.UNHEALTHY:
             more = f" ({self._reason})" if self._reason and self._reason != reason else ""
