@@ -451,8 +451,8 @@ async def test_a_session_is_not_ended_by_the_deadline_of_its_login() -> None:
 
 @on_both_loops
 async def test_clients_that_do_not_log_in_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_module, "LOGINS_MAX", 3)
-    async with entrance() as rig:
+    monkeypatch.setattr(login_module, "LOGINS_MAX", 2)
+    async with entrance(settings=ProxySettings(max_clients=3)) as rig:
         idle = [await asyncio.open_connection("127.0.0.1", rig.port) for _ in range(3)]
         await until(lambda: len(rig.entrance.logins) == 3)
         assert await rig.told(STARTUP) in (b"", b"(reset)")

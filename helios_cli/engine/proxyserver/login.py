@@ -20,7 +20,8 @@ from helios_cli.engine.wire import backend, scram, startup
 log = logging.getLogger(__name__)
 
 LOGINS_MAX: Final = 2000
-"""Connections that have not logged in, at a time; more are closed without a word."""
+"""Connections that have not logged in, at a time, or ``max_clients`` where that is more; others are closed without a
+word. All clients of a proxy that was restarted may come at once."""
 _FALSE: Final = ("", "0", "f", "false", "off", "no", "n")
 
 Credential = str | scram.ClientKeys | None
@@ -112,7 +113,7 @@ class Login(Doorway):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         super().connection_made(transport)
-        if len(self.entrance.logins) >= LOGINS_MAX:
+        if len(self.entrance.logins) >= max(LOGINS_MAX, self.entrance.settings.max_clients):
             self.transport.abort()
         self.entrance.logins[self] = None
 
