@@ -32,6 +32,8 @@ UNKNOWN: Final = Statement(Access.WRITE, "not known to the proxy")
 """What runs under a name that the proxy does not know: a statement of SQL's PREPARE, a portal of an earlier unit."""
 
 CLASSES_MAX: Final = 4096
+CLASS_BYTES_MAX: Final = 4096
+"""Of a Parse's body whose class is remembered by it."""
 
 
 class Unit:
@@ -39,7 +41,7 @@ class Unit:
 
     __slots__ = (
         "access", "attempts", "by_query", "bytes", "closed", "copied", "deadline", "executed", "expected",
-        "failed", "forgotten", "fresh", "hint", "name", "passed", "portals", "repeated", "seen", "simple", "skip",
+        "failed", "forgotten", "fresh", "hint", "name", "passed", "plain", "portals", "repeated", "seen", "simple", "skip",
         "statements", "steps", "wrapped",
     )  # fmt: skip
 
@@ -56,6 +58,8 @@ class Unit:
         """Of the client's messages."""
         self.access = Access.READ
         self.hint = ""
+        self.plain = True
+        """Nothing in it leaves anything behind that the proxy has to look after."""
         self.statements: list[Statement] = []
         """Those it prepares, binds, describes or runs."""
         self.executed: list[Statement] = []
@@ -97,6 +101,7 @@ class Unit:
             self.access = statement.access
         if statement.hint:
             self.hint = statement.hint
+        self.plain = self.plain and statement.plain
 
     @property
     def control(self) -> Control:
@@ -141,9 +146,10 @@ class ClientStatements:
         if found is None:
             text = body[: body.index(0)] if 0 in body else body
             found = self._of(text.decode("utf-8", "surrogateescape"))
-            if len(self._classes) >= CLASSES_MAX:
-                self._classes.clear()
-            self._classes[body] = found
+            if len(body) <= CLASS_BYTES_MAX:
+                if len(self._classes) >= CLASSES_MAX:
+                    self._classes.clear()
+                self._classes[body] = found
         return found
 
     def take(self, unit: Unit, code: int, raw: bytes) -> None:

@@ -112,6 +112,8 @@ class Backend(asyncio.Protocol):
         self.idle_since = 0.0
         self.may_be_named = False
         """A name for a write may be left in the session, which no later write must get."""
+        self.last_user = 0
+        """Number of the session that had it last."""
         self.held = False
         """Some client has it."""
         self.closed = False

@@ -40,6 +40,9 @@ NO_SETTINGS: Final = ("user", "database", "options", "replication")
 TAKES_NAME: Final = ("INSERT", "UPDATE", "DELETE")
 """Statements that have used their name up for certain, once they have succeeded."""
 
+AUTHORITY: Final = ("session_authorization", "role")
+"""Set like parameters, and left alone by RESET ALL."""
+
 FLOOR_ASKED: Final = 1 << 63
 """The floor of a session whose last write at a plain PostgreSQL has no known LSN yet."""
 
@@ -214,7 +217,9 @@ class Client(Sending):
             self.block = None
             return
         if block is None:
-            block = self.block = Block(read_only=unit.reads_only, limit=self.proxy.settings.replay_max_bytes)
+            block = self.block = Block(
+                read_only=unit.reads_only and not unit.access, limit=self.proxy.settings.replay_max_bytes
+            )
         if unit.seen is not None:
             unit.seen.update(data)
             digest = unit.seen.digest()
@@ -293,7 +298,10 @@ class Client(Sending):
                 self.own_name = one.text or ""
         changes = [one for one in statement.settings if one.name != WRITE_ID]
         base = self._in_block if self._in_block is not None else self.settings
-        fresh = changed(self.began_with if statement.resets else base, changes, self.began_with)
+        if statement.resets:
+            kept = {} if statement.discards else {name: base[name] for name in AUTHORITY if name in base}
+            base = {**self.began_with, **kept}
+        fresh = changed(base, changes, self.began_with)
         if self.block is not None:
             self._in_block = fresh
             return
@@ -301,7 +309,7 @@ class Client(Sending):
         if backend is None:
             return
         if statement.resets:
-            backend.settings = changed({}, changes, {})
+            backend.settings = changed({name: base[name] for name in AUTHORITY if name in base}, changes, {})
         else:
             backend.settings = fresh
 

@@ -126,7 +126,7 @@ class Dialogue(asyncio.Protocol):
         unit.steps.append(_PlainStep(data, body))
         unit.bytes = len(data)
         unit.closed = True
-        unit.access, unit.hint = statement.access, statement.hint
+        unit.access, unit.hint, unit.plain = statement.access, statement.hint, statement.plain
         unit.statements.append(statement)
         unit.executed.append(statement)
         self._dispatched = True
@@ -138,7 +138,7 @@ class Dialogue(asyncio.Protocol):
         statement = self.proxy.classes.of(text.decode("utf-8", "surrogateescape"))
         unit.steps.append(Step(data))
         unit.bytes = len(data)
-        unit.access, unit.hint = statement.access, statement.hint
+        unit.access, unit.hint, unit.plain = statement.access, statement.hint, statement.plain
         unit.statements.append(statement)
         unit.executed.append(statement)
         self._dispatched = True

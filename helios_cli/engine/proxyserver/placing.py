@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxy.block import Block
+from helios_cli.engine.proxy.functions import SEQUENCE
 from helios_cli.engine.proxy.unit import Unit
 from helios_cli.engine.proxyserver.backend import Backend
 from helios_cli.engine.proxyserver.dialogue import Dialogue
@@ -38,6 +39,7 @@ class Placing(Dialogue):
         self.user = parameters["user"]
         self.database = parameters.get("database") or self.user
         self.parameters = parameters
+        self.pid = proxy.next_pid()
         self.keys = keys
         """What logs in at the nodes as this user: keys, a password, or None where they ask for nothing."""
         self.backend: Backend | None = None
@@ -65,7 +67,8 @@ class Placing(Dialogue):
         if pool is None:
             pool = self._pools[node] = proxy.pools.of(node, self.user, self.database)
             pool.keys = self.keys
-        backend = pool.take()
+        wants_own = not unit.plain and any(statement.pins == SEQUENCE for statement in unit.statements)
+        backend = (wants_own and pool.take_last_of(self.pid)) or pool.take()
         if backend is not None:
             self.got(backend)
             return
@@ -123,6 +126,7 @@ class Placing(Dialogue):
     def give_back(self, backend: Backend) -> None:
         """Let the next client have it; not before what would cancel its statement has arrived."""
         self.detach(backend)
+        backend.last_user = self.pid
         if backend.cancelling:
             backend.waits_for_cancel = True
         else:

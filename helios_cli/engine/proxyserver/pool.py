@@ -76,6 +76,16 @@ class Pool:
             backend.close()
         return None
 
+    def take_last_of(self, session: int) -> Backend | None:
+        """The idle backend that a session had, if nobody has had it since."""
+        for backend in self.idle:
+            if backend.last_user == session:
+                # The last is taken first.
+                self.idle.remove(backend)
+                self.idle.append(backend)
+                return self.take()
+        return None
+
     def wait(self, client: Waiting) -> None:
         """Queue up; a further backend is opened where the limit lets it."""
         self.waits += 1

@@ -16,7 +16,7 @@ from helios_cli.engine.observe.metrics import Registry
 from helios_cli.engine.proxy.classify import Classes
 from helios_cli.engine.proxy.names import Names
 from helios_cli.engine.proxy.prepared import SharedStatements
-from helios_cli.engine.proxy.statement import Access, Control, Statement
+from helios_cli.engine.proxy.statement import Access, Statement
 from helios_cli.engine.proxy.unit import Unit
 from helios_cli.engine.proxyserver.asking import ask
 from helios_cli.engine.proxyserver.backend import Backend
@@ -166,10 +166,10 @@ class Proxy:
         elif unit.hint:
             return self._by_hint(client, unit)
         else:
-            reads = not unit.access or unit.reads_only
-        if not reads or (unit.control is Control.BEGIN and not unit.reads_only):
+            reads = not unit.access
+        if not reads:
             return cluster.primary
-        if self.keeps_backends or any([statement.pins for statement in unit.statements]):
+        if self.keeps_backends or (not unit.plain and any(statement.pins for statement in unit.statements)):
             return cluster.primary  # what the session does later may need it
         if client.preferred is not None and self._is_fit(client.preferred, client.floor):
             return client.preferred

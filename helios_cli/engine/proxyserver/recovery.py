@@ -138,6 +138,7 @@ class Recovery:
         client = self.client
         backend = client.backend
         client.recovery = None
+        is_reader = backend is not None and backend.node is not client.proxy.cluster.primary
         if backend is not None:
             unit.access = Access.WRITE
             if backend.node is client.proxy.cluster.primary:
@@ -149,7 +150,7 @@ class Recovery:
             client.block.attempts += 1
             self.resume_block()
         else:
-            self.again(unit, PAUSE_S)
+            self.again(unit, 0.0 if is_reader else PAUSE_S)
 
     # A backend is lost ---------------------------------------------------------------------------------------------
 
@@ -322,11 +323,20 @@ class Recovery:
         client.recovery = self
         self._asking = True
         self._digest, self._over = None, self._nothing_awaited
-        self._next = lambda backend: backend.command(f"SELECT helios_write_outcome('{_plain(unit)}')", self._told)
+        self._next = self._ask
         if client.backend is not None and not client.backend.closed:
             self.ready(client.backend)
         else:
             client.choose_for_block(0.0)
+
+    def _ask(self, backend: Backend) -> None:
+        unit = self.client.unit
+        assert unit is not None and unit.name is not None
+        if backend.may_be_named:
+            # The question is a write itself, and would take a name that was left there.
+            backend.command("RESET helios.write_id")
+            backend.may_be_named = False
+        backend.command(f"SELECT helios_write_outcome('{unit.name.name}')", self._told)
 
     def _told(self, command: Command) -> None:
         client = self.client
@@ -363,7 +373,7 @@ class Recovery:
 
     def _retry_question(self, unit: Unit) -> None:
         client = self.client
-        self._next = lambda backend: backend.command(f"SELECT helios_write_outcome('{_plain(unit)}')", self._told)
+        self._next = self._ask
         client.choose_for_block(PAUSE_S)
 
     def _give_backend_back(self) -> None:
@@ -429,8 +439,3 @@ class Recovery:
         data = b"".join(self._held)
         client.recovery = None
         client.finish_locally(data[: -len(messages.READY_IDLE)])
-
-
-def _plain(unit: Unit) -> str:
-    assert unit.name is not None
-    return unit.name.name

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.proxy.functions import SEQUENCE
 from helios_cli.engine.proxy.prepared import Step, render
 from helios_cli.engine.proxy.settings_sync import Settings, difference, everything
 from helios_cli.engine.proxy.statement import Control
@@ -54,7 +55,6 @@ class Sending(Placing):
         self.recovery: Recovery | None = None
         """What is being done about a backend that was lost."""
         self._welcomed = False
-        self.pid = proxy.next_pid()
         self.pins: set[str] = set()
         """Why the session keeps its backend."""
         self.token = ""
@@ -83,7 +83,7 @@ class Sending(Placing):
             else:
                 Recovery(self).resume_block()
             return
-        if unit.statements and not unit.statements[0].plain and local_answers.answered(self, unit):
+        if not unit.plain and local_answers.answered(self, unit):
             return
         if backend is None and not unit.executed and not unit.simple and local_answers.is_known(unit):
             self.finish_locally(local_answers.build_answer(unit, ""))
@@ -144,6 +144,9 @@ class Sending(Placing):
                 self.recovery = Recovery(self)
                 self.recovery.wrap(unit, backend, before)
                 return
+        if not unit.plain and not self.pins and backend.last_user != self.pid and _asks_sequence(unit):
+            # What another session drew there is nobody's here: the answer is then that nothing was drawn.
+            before = "; ".join(filter(None, [before, "DISCARD SEQUENCES"]))
         unit.attempts += 1
         steps = unit.steps
         if before:
@@ -226,6 +229,10 @@ class Sending(Placing):
     @abstractmethod
     def _welcome(self, backend: Backend) -> None:
         """The session begins: tell the client what the backend reports."""
+
+
+def _asks_sequence(unit: Unit) -> bool:
+    return any(statement.pins == SEQUENCE for statement in unit.statements)
 
 
 def _why(unit: Unit) -> str:
