@@ -61,8 +61,7 @@ def test_a_role_without_rights_is_enough(postgres_pair: PostgresPair) -> None:
         connection.execute("CREATE ROLE watcher LOGIN")
     postgres_pair.wait_caught_up()
     primary, standby = names(postgres_pair)
-    options = {"nodes": as_nodes(postgres_pair.nodes), "database": "postgres", "auth_user": "watcher"}
-    with watched(**options) as seen:
+    with watched(nodes=as_nodes(postgres_pair.nodes), database="postgres", auth_user="watcher") as seen:
         seen.wait_primary(primary)
         seen.wait_readers(primary, standby)
     with postgres_pair.primary.connect() as connection:

@@ -20,8 +20,8 @@ WAIT_S = 60.0
 class Watched:
     """A cluster that is watched, and what happened to it."""
 
-    def __init__(self, settings: ProxySettings) -> None:
-        self.loop = asyncio.new_event_loop()
+    def __init__(self, settings: ProxySettings, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = loop or asyncio.new_event_loop()
         self.changes: list[tuple[str, str, str, int, int]] = []
         """Of each change: the node's name, its state, role, term and generation."""
         self.leads: list[tuple[str, int]] = []
@@ -96,10 +96,10 @@ class Watched:
 
 
 @contextmanager
-def watched(**settings: Any) -> Iterator[Watched]:
-    """Watch by settings; every check often, so that tests are quick."""
+def watched(loop: asyncio.AbstractEventLoop | None = None, **settings: Any) -> Iterator[Watched]:
+    """Watch by settings, on a loop that does not run yet; checks come often, so that tests are quick."""
     given: dict[str, Any] = {"health_check_interval": 0.5, "health_check_timeout": 1.0}
-    found = Watched(ProxySettings(**(given | settings)))
+    found = Watched(ProxySettings(**(given | settings)), loop)
     try:
         yield found
     finally:
