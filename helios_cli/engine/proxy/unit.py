@@ -41,8 +41,8 @@ class Unit:
 
     __slots__ = (
         "access", "attempts", "by_query", "bytes", "closed", "copied", "deadline", "executed", "expected",
-        "failed", "forgotten", "fresh", "hint", "name", "passed", "plain", "portals", "repeated", "seen", "simple", "skip",
-        "statements", "steps", "wrapped",
+        "failed", "forgotten", "fresh", "hint", "name", "passed", "plain", "portals", "repeated", "seen", "simple",
+        "skip", "statements", "steps", "wrapped",
     )  # fmt: skip
 
     def __init__(self, *, simple: bool) -> None:

@@ -187,8 +187,8 @@ class Client(Sending):
         self.status = status
         if ended.wrote if ended is not None else unit.access and unit.control is not Control.BEGIN:
             self._wrote(unit, backend)
-        for statement in unit.executed:
-            if not statement.plain:
+        if not unit.plain:
+            for statement in unit.executed:
                 self._effects(unit, statement, backend)
         if self._in_block is not None and self.block is None:
             settings, self._in_block = self._in_block, None
