@@ -46,7 +46,7 @@ _heliosdb_nano() {
         " proxy explain") words="--admin --config --timeout --json --help" ;;
         " proxy pause") words="--admin --config --token-file --timeout --dry-run --json --help" ;;
         " proxy resume") words="--admin --config --token-file --timeout --dry-run --json --help" ;;
-        " proxy drain") words="--admin --config --token-file --timeout --dry-run --json --help" ;;
+        " proxy drain") words="--admin --config --token-file --timeout --force --dry-run --json --help" ;;
         " proxy undrain") words="--admin --config --token-file --timeout --dry-run --json --help" ;;
         " proxy reload") words="--admin --config --token-file --timeout --json --help" ;;
         " workload") words="run ledger --help" ;;

@@ -28,6 +28,8 @@ from helios_cli.engine.proxyserver import admin_fields
 
 NodeName = Annotated[str, typer.Argument(help="Name of a node, as proxy nodes shows it.", metavar="NODE")]
 
+Force = Annotated[bool, typer.Option("--force", help="The primary too: writes then wait, and fail in the end.")]
+
 
 def status(admin: Admin = None, config: Config = None, timeout: Timeout = 3.0, as_json: _options.Json = False) -> int:
     """Whether the proxy serves, who leads, and what it is doing. Exit code 6 when it does not serve.
@@ -44,7 +46,7 @@ def status(admin: Admin = None, config: Config = None, timeout: Timeout = 3.0, a
     serves = health.status == 200
     nodes, stats = records(asked, "/nodes"), records(asked, "/stats")
     leading = [one for one in nodes if one.get("role") == "primary" and one.get("state") == "healthy"]
-    record = {
+    record: dict[str, Any] = {
         "admin": address_of(asked),
         "serves": serves,
         "reason": None if serves else str(body.get("reason") or f"it answered {health.status}"),
@@ -58,7 +60,8 @@ def status(admin: Admin = None, config: Config = None, timeout: Timeout = 3.0, a
         print_json(record)
     else:
         rows = [(name, value) for name, value in record.items() if name != "stats" and value is not None]
-        print_table(("item", "value"), [*rows, *((one.get("name"), one.get("value")) for one in stats)])
+        rows += [(str(name), value) for name, value in record["stats"].items() if name not in record]
+        print_table(("item", "value"), rows)
     return ExitCode.OK if serves else ExitCode.DEGRADED
 
 
@@ -176,9 +179,9 @@ def resume(
 
 def drain(
     node: NodeName, admin: Admin = None, config: Config = None, token_file: TokenFile = None, timeout: Timeout = 10.0,
-    dry_run: DryRun = False, as_json: _options.Json = False,
+    force: Force = False, dry_run: DryRun = False, as_json: _options.Json = False,
 ) -> int:  # fmt: skip
-    """Send nothing new to a node; what runs there may end. For maintenance of a standby.
+    """Send nothing new to a node; what runs there may end. For maintenance of a standby; a primary needs --force.
 
     Examples:
 
@@ -186,7 +189,8 @@ def drain(
 
         heliosdb-nano proxy drain standby-async --dry-run
     """
-    return _node_verb("drain", node, Asked(admin, config, token_file, timeout), dry_run, as_json)
+    asked = Asked(admin, config, token_file, timeout)
+    return _node_verb("drain", node, asked, dry_run, as_json, "?force=1" if force else "")
 
 
 def undrain(
@@ -222,9 +226,9 @@ def _verb(asked: Asked, path: str, dry_run: bool, as_json: bool, would: str) -> 
     return _say({"result": told, "dry_run": True}, as_json)
 
 
-def _node_verb(verb: str, node: str, asked: Asked, dry_run: bool, as_json: bool) -> int:
+def _node_verb(verb: str, node: str, asked: Asked, dry_run: bool, as_json: bool, more: str = "") -> int:
     if not dry_run:
-        return _say(post(asked, f"/{verb}/{quote(node, safe='')}"), as_json)
+        return _say(post(asked, f"/{verb}/{quote(node, safe='')}{more}"), as_json)
     known = {str(one.get("name")): one for one in records(asked, "/nodes")}
     if node not in known:
         names = ", ".join(known) or "none"

@@ -260,7 +260,7 @@ def test_the_address_and_the_token_are_found_by_the_settings(
     ("words", "path"),
     [
         (("pause",), "/pause?wait=1"), (("resume",), "/resume"), (("reload",), "/reload"), (("drain", "b"), "/drain/b"),
-        (("undrain", "b"), "/undrain/b"),
+        (("undrain", "b"), "/undrain/b"), (("drain", "b", "--force"), "/drain/b?force=1"),
     ],
 )  # fmt: skip
 def test_verbs(

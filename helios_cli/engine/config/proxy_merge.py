@@ -5,9 +5,10 @@ Pure: what stands in files, of configuration as of passwords, is handed in.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.config.merge import Merged, missing_members
@@ -29,9 +30,12 @@ from helios_cli.engine.config.settings import DEFAULT_ORIGIN, Origin
 from helios_cli.engine.config.source import Entry
 from helios_cli.engine.config.spec import Setting, Value
 
-_OTHER_FIELDS = ("proxy.listen_addr", "proxy.admin_addr", "proxy.http_addr", "proxy.auth", "proxy.discover",
+_OTHER_FIELDS: Final = ("proxy.listen_addr", "proxy.admin_addr", "proxy.http_addr", "proxy.auth", "proxy.discover",
                  "proxy.auth_password_file", "proxy.admin_token_file", "tls.mode")  # fmt: skip
 """Keys whose value is not that of one field as it stands."""
+
+LISTED_MAX: Final = 8
+"""A table of more keys is not listed in a hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,23 @@ def gather(environ: Mapping[str, str], entries: Sequence[Entry], problems: Seque
         setting = BY_KEY.get(entry.pattern)
         if setting is None:
             message = f'unrecognized configuration parameter "{entry.key}"'
-            merged.refuse(entry.origin, entry.key, message, did_you_mean(entry.pattern, BY_KEY))
+            merged.refuse(entry.origin, entry.key, message, _nearest(entry.pattern))
         else:
             merged.put(setting, entry.key, entry.raw, entry.origin, entry.key)
     merged.problems.extend(missing_members(entries, ALL))
     return Gathered(merged.values, merged.origins, merged.problems)
+
+
+def _nearest(key: str) -> str | None:
+    """A hint for a key that there is not: the nearest of its table, else of all, else what its table has."""
+    table, _, name = key.rpartition(".")
+    beside = [one.rpartition(".")[2] for one in BY_KEY if one.rpartition(".")[0] == table]
+    near = difflib.get_close_matches(name, beside, n=1)
+    if near:
+        return f'Did you mean "{table}.{near[0]}"?'
+    if beside and len(beside) <= LISTED_MAX:
+        return f"There are: {', '.join(beside)}."
+    return did_you_mean(key, BY_KEY, cutoff=0.75)
 
 
 def _take_environment(merged: Merged, environ: Mapping[str, str]) -> None:

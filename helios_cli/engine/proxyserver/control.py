@@ -97,7 +97,7 @@ class OwnAdministration:
                 f"{self.settings.write_timeout:g} s",
                 sqlstate="55000",
                 hint="Have another node take over first (heliosdb-nano switchover), or pause the proxy; "
-                "?force=1 drains it all the same.",
+                "--force (?force=1) drains it all the same.",
             )
         self.proxy.drain_node(node)
 
