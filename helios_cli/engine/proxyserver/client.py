@@ -269,7 +269,7 @@ class Client(Sending):
         """The node wants COPY data."""
         unit = self.unit
         self.answer(data)
-        if unit is not None and not unit.copied:
+        if self.recovery is None and unit is not None and not unit.copied:
             self.copying = True
             if not unit.by_query:
                 unit.closed = False

@@ -100,6 +100,8 @@ class Recovery:
         if error.severity in ("FATAL", "PANIC"):
             # The connection ends; what comes of the unit is seen to then.
             client.recovery = self
+            if client.backend is not None:
+                client.proxy.loop.call_soon(client.backend.close)
             return True
         if unit.passed or unit.attempts > ATTEMPTS_MAX:
             return False
@@ -185,7 +187,11 @@ class Recovery:
         block = client.block
         assert block is not None
         ends = unit.control is Control.COMMIT and client.was_sent and client.status == IN_BLOCK
-        if ends and not block.wrote:
+        if unit.control is Control.ROLLBACK and unit.closed:
+            client.block = None
+            client.recovery = None
+            client.finish_locally(build_answer(unit, "ROLLBACK"))
+        elif ends and not block.wrote:
             self._committed(unit)
         elif ends and unit.name is not None:
             client.recovery = self
@@ -288,6 +294,8 @@ class Recovery:
         self._digest = xxhash.xxh3_128()
         self._over = self._compare
         backend.send(render(unit.steps, backend.statements))
+        if unit.by_query:
+            backend.statements.unnamed = None
 
     def _compare(self, data: bytes, status: int) -> None:
         client = self.client

@@ -78,7 +78,7 @@ class Sending(Placing):
         self.asked_at = self.proxy.loop.time()
         backend = self.backend
         if self.block is not None and backend is None:
-            if self.block.lost:
+            if self.block.lost or unit.control is Control.ROLLBACK:
                 local_answers.in_lost_block(self, unit)
             else:
                 Recovery(self).resume_block()
