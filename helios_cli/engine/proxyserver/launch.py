@@ -14,10 +14,13 @@ from typing import Any, Final
 from helios_cli.engine.config.proxy import ProxySettings
 from helios_cli.engine.config.proxy_change import Change
 from helios_cli.engine.config.proxy_load import LoadedProxy
-from helios_cli.engine.errors import ConfigError
+from helios_cli.engine.errors import ConfigError, HeliosError, TooManyConnections
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.observe.logs import configure_logging
+from helios_cli.engine.proxy.console import DATABASE as CONSOLE
 from helios_cli.engine.proxyserver.admin import AdminRoutes
+from helios_cli.engine.proxyserver.client import stopping
+from helios_cli.engine.proxyserver.console import CONSOLES_MAX, Console, admit
 from helios_cli.engine.proxyserver.control import OwnAdministration
 from helios_cli.engine.proxyserver.login import Credential, Entrance
 from helios_cli.engine.proxyserver.proxy import Proxy
@@ -48,6 +51,7 @@ class Process:
             sessions=lambda: len(self.proxy.clients),
         )
         self.administration = OwnAdministration(self.proxy, self.reloading.reload)
+        self._consoles: set[Console] = set()
         self._over = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -60,7 +64,28 @@ class Process:
         credential: Credential,
         leftover: bytes,
     ) -> None:
-        self.proxy.begin(transport, parameters, credential, leftover)
+        if database == CONSOLE:
+            self._open_console(transport, user, leftover)
+        else:
+            self.proxy.begin(transport, parameters, credential, leftover)
+
+    def _open_console(self, transport: asyncio.Transport, user: str, leftover: bytes) -> None:
+        peer = transport.get_extra_info("peername")
+        console = Console(self.administration, transport, self.proxy.next_pid(), user, self._consoles.discard)
+        self._consoles.add(console)
+        try:
+            if len(self._consoles) > CONSOLES_MAX:
+                raise TooManyConnections("sorry, too many sessions of the console already")
+            admit(
+                self.entrance.settings, user, peer[0] if isinstance(peer, tuple) else "",
+                trusting=self.entrance.users.trusting,
+            )  # fmt: skip
+        except HeliosError as error:
+            log.warning("user %s may not use the console: %s", user, error.message)
+            transport.set_protocol(console)
+            console.end(error)
+            return
+        console.begin(leftover)
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; gives the exit code. Raises HeliosError when it cannot start.
@@ -88,6 +113,8 @@ class Process:
             self.entrance.close()
             await self.proxy.drain(self.proxy.settings.shutdown_timeout, self._at_once)
             await self.proxy.stop()
+            for console in tuple(self._consoles):
+                console.end(stopping())
             await admin.stop()
         return 0
 

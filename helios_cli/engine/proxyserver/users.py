@@ -102,10 +102,14 @@ class Users:
         """Those of the settings; ``ask`` is used where they say that the nodes' roles may log in."""
         reads_roles = bool(settings.auth_user) and bool(settings.auth_password or not settings.users)
         trusting = settings.auth == "trust"
+        listed = list(settings.users)
+        if reads_roles and settings.auth_password and all(user.name != settings.auth_user for user in listed):
+            # Known here already, so that the console can be reached while no node is.
+            listed.append(UserSettings(settings.auth_user, settings.auth_password))
         # The same in all workers and after a restart, and nobody else's.
         secret = hashlib.sha256(b"heliosdb-proxy users 1:" + settings.admin_token.encode()).digest()
         return cls(
-            settings.users,
+            listed,
             secret=secret if settings.admin_token else os.urandom(32),
             clock=clock,
             ask=ask if reads_roles and not trusting else None,
