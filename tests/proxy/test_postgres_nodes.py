@@ -126,7 +126,7 @@ def test_a_standby_that_is_promoted_leads_and_the_old_primary_is_not_believed(
     """The old one comes back as a primary, as one without a fence does: its timeline is over."""
     caplog.set_level(logging.INFO, "helios_cli.engine.proxyserver")
     old, new = own.primary, own.standby
-    seen = watch(own)
+    seen = watch(own, health_check_interval=600.0)
     timeline = seen.wait_primary(old.name).term
     own.primary.kill()
     wait_until(lambda: seen.primary == "", "the loss is noticed", WAIT_S)

@@ -197,6 +197,35 @@ def test_a_lower_term_is_not_believed_when_it_comes_back(play: MakePlay) -> None
     wait_until(lambda: scene.seen.readers() == {"a"}, "a follows")
 
 
+def test_a_standby_that_says_how_far_behind_it_is_is_believed(play: MakePlay) -> None:
+    a, b = two()
+    scene = play(a, b, max_lag=1.0, max_lag_bytes=1000)
+    scene.seen.wait_readers("a", "b")
+    b.lag = ("1001", "0")
+    scene.seen.wait_readers("a")
+    b.lag = ("1000", "1000")
+    scene.seen.wait_readers("a", "b")
+    b.lag = ("0", "1001")
+    scene.seen.wait_readers("a")
+
+
+def test_a_standby_that_hears_nothing_of_a_primary_lags_by_what_that_has_written(play: MakePlay) -> None:
+    """Its silence alone is no lag: during an outage reads go on."""
+    a, b = two()
+    scene = play(a, b, max_lag=0.3)
+    b.lag = (None, "90000")
+    scene.seen.wait_readers("a", "b")
+    count = len(b.questions)
+    wait_until(lambda: len(b.questions) > count + 2, "it was asked again")
+    assert scene.seen.readers() == {"a", "b"}
+    a.lsn = 200
+    scene.seen.wait_readers("a")
+    scene.stop("a")
+    wait_until(lambda: scene.seen.readers() == set(), "the primary is gone")
+    b.lsn = 200
+    scene.seen.wait_readers("b")
+
+
 BROKEN = {
     "a message without an end": message(b"D", b"")[:3] + b"\0",
     "an impossible length": b"D\0\0\0\x01",

@@ -44,6 +44,8 @@ class FakeNode(asyncio.Protocol):
         self.name = name
         self.pg_port = free_port()
         self.leads, self.term, self.lsn = leads, term, lsn
+        self.lag: tuple[str | None, str | None] = ("0", "0")
+        """What it knows of its lag: bytes and milliseconds."""
         self.is_silent = False
         """It takes questions and answers none."""
         self.answer: Callable[[str], bytes] | None = None
@@ -72,7 +74,7 @@ class FakeNode(asyncio.Protocol):
         if "TOPOLOGY" in question:
             role = "primary" if self.leads else "standby"
             row = [self.name, role, "sync", "streaming", f"127.0.0.1:{self.pg_port}", "", "", None]
-            out += result([[*row, str(self.term), str(Lsn(self.lsn)), "t", "0", "0"]])
+            out += result([[*row, str(self.term), str(Lsn(self.lsn)), "t", *self.lag]])
         return out
 
     def notice(self, event: str, **fields: Any) -> bytes:

@@ -66,6 +66,8 @@ class Node:
         """It says so."""
         self.is_handing_over = False
         """It gives the lead away: it takes no new writes, and what it has begun may end."""
+        self.handover_ends = 0.0
+        """When that has come to nothing, by the loop's clock."""
         self.is_draining = False
         """An operator wants it to get nothing new."""
         self.is_enabled = enabled
@@ -99,7 +101,9 @@ class Cluster:
         self._ending: set[asyncio.Task[None]] = set()
         self._choice = Choice()
         self._log_clock = LogClock()
-        """When the primary was where, for standbys that do not tell how far behind they are."""
+        """When the primary was where, for standbys that do not know how far behind they are."""
+        self._log_end, self._log_at_us = Lsn(0), 0
+        """Where it was last, and when that was so."""
         self._waiting: dict[object, Callable[[], None]] = {}
         self._told: dict[str, tuple[State, str, int]] = {}
         """Of each node what others were told last: state, role, generation."""
@@ -219,17 +223,19 @@ class Cluster:
         self._tried.set()
 
     def _lag(self, node: Node, told: Report) -> None:
-        """How far it is behind the primary; while nobody leads nothing is written, and nobody falls back."""
-        now_us = int(self._loop.time() * 1e6)
+        """How far it is behind the primary. While nobody leads nothing is written, and nobody falls back further."""
+        if self.primary is not None:
+            self._log_at_us = int(self._loop.time() * 1e6)
         if node.leads:
             node.lag_bytes, node.lag_ms = 0, 0.0
             if node is self.primary:
-                self._log_clock.sample(Lsn(node.lsn), now_us)
+                self._log_end = Lsn(node.lsn)
+                self._log_clock.sample(self._log_end, self._log_at_us)
         elif told.lag_bytes is not None:
             node.lag_bytes, node.lag_ms = told.lag_bytes, told.lag_ms or 0.0
-        elif (primary := self.primary) is not None:
-            node.lag_bytes = max(0, primary.lsn - node.lsn)
-            node.lag_ms = max(told.lag_ms or 0.0, self._log_clock.lag_ms(Lsn(node.lsn), Lsn(primary.lsn), now_us))
+        else:
+            node.lag_bytes = max(0, self._log_end - node.lsn)
+            node.lag_ms = self._log_clock.lag_ms(Lsn(node.lsn), self._log_end, self._log_at_us)
 
     def lost(self, node: Node) -> None:
         """Its connection broke, and it has to show that it is there."""
@@ -261,6 +267,7 @@ class Cluster:
             node.leads = False
         node.is_handing_over = told.event == "handover" and told.leads
         if node.is_handing_over:
+            node.handover_ends = self._loop.time() + HANDOVER_S
             self._loop.call_later(HANDOVER_S, self._handover_over, node)
         for one in (node, self.primary):
             if one is not None and one.name in self._watches:
@@ -273,8 +280,9 @@ class Cluster:
             watch.check()
 
     def _handover_over(self, node: Node) -> None:
-        node.is_handing_over = False
-        self._settle()
+        if node.is_handing_over and self._loop.time() >= node.handover_ends:
+            node.is_handing_over = False
+            self._settle()
 
     # Which nodes there are ---------------------------------------------------------------------------------------
 

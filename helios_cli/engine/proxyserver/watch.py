@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.net.pgclient import ConnectionLost
 from helios_cli.engine.proxy.health import PING_S, RETRY_S, Health, Told
 from helios_cli.engine.proxyserver.link import Account, Link, Results
 from helios_cli.engine.proxyserver.questions import (
@@ -46,6 +47,10 @@ BRIEF_S: Final = 1.0
 
 class Keeper(Protocol):
     """Who is told."""
+
+    @property
+    def primary(self) -> Node | None:
+        """Who leads; while nobody does every node is asked often."""
 
     def heard(self, node: Node, told: Report) -> None:
         """The node has answered."""
@@ -199,20 +204,25 @@ class Watch:
     async def _follow(self, link: Link) -> None:
         """Ask until the connection is over."""
         if self.node.is_heliosdb:
-            link.query(f"LISTEN {CHANNEL}").add_done_callback(_ignored)
+            link.query(f"LISTEN {CHANNEL}").add_done_callback(self._listens)
         self._wants_check = True
         try:
             while link.is_open:
                 now = self._loop.time()
                 if self._wants_check or now - self._checked_at >= self._interval:
                     await self._ask(link, HELIOS_CHECK if self.node.is_heliosdb else POSTGRES_CHECK)
-                elif self.node.active or now < self._alarm_until:
+                elif self.node.active or now < self._alarm_until or self._keeper.primary is None:
                     await self._ask(link, HELIOS_LOOK if self.node.is_heliosdb else POSTGRES_LOOK)
                 await self._rest(min(PING_S, self._interval))
         except (HeliosError, TimeoutError) as error:
             if link.is_open:
                 # It is there and says nothing, or nothing that helps.
                 self._fail(_reason(error, "no answer", self._timeout))
+
+    def _listens(self, answer: asyncio.Future[Results]) -> None:
+        error = None if answer.cancelled() else answer.exception()
+        if error is not None and not isinstance(error, ConnectionLost):
+            log.warning("node %s tells nothing unasked, and is only asked: %s", self.node.name, error)
 
     async def _ask(self, link: Link, text: str) -> None:
         began, began_s, news = self._loop.time(), time.perf_counter(), self._news
@@ -276,11 +286,6 @@ class Watch:
         link, self._link = self._link, None
         if link is not None:
             link.close()
-
-
-def _ignored(answer: asyncio.Future[Results]) -> None:
-    if not answer.cancelled():
-        answer.exception()
 
 
 def _kind(node: Node) -> str:
