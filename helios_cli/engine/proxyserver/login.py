@@ -139,7 +139,7 @@ class Login(Doorway):
     def unexpected(self, error: Exception) -> HeliosError:
         """Log a defect of ours."""
         log.error("a login failed by a defect of the proxy", exc_info=error)
-        return HeliosError("internal error of the proxy", detail=f"{type(error).__name__}: {error}")
+        return HeliosError("internal error of the proxy", hint="Its log has the details.")
 
     def delay_s(self) -> float:
         """Who has failed to prove itself waits."""
@@ -257,7 +257,7 @@ class Login(Doorway):
 
     def _failed(self) -> None:
         address = self.address()[0]
-        log.warning("login of %r from %s failed", self.user, address or "a local socket")
+        log.warning("login of %.80r from %s failed", self.user, address or "a local socket")
         self.entrance.failed_logins += 1
         self.entrance.users.failed(self.user)
         self._delay_s = self.entrance.limits.failed(

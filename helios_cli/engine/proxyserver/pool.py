@@ -24,6 +24,9 @@ SWEEP_S: Final = 10.0
 TELL_S: Final = 60.0
 """Between two lines of the log about one pool that has no backend left."""
 
+HANDED_AT_ONCE: Final = 100
+"""Backends that are handed to waiting clients in one turn of the loop."""
+
 NOBODY: Final = ("28", "3D", "42704", "53300")
 """What a node says to a login that would say the same to the next: not worth trying again."""
 
@@ -58,6 +61,9 @@ class Pool:
         self.waits = 0
         """Clients that had to wait, since the start."""
         self._told_at = 0.0
+        self._freed: deque[Backend] = deque()
+        """To be handed to those that wait; not idle."""
+        self._is_handing = False
 
     @property
     def size(self) -> int:
@@ -158,12 +164,53 @@ class Pool:
         """A client has done with it: the next one gets it."""
         if backend.closed:
             return
-        if backend.generation != self.node.generation or self.proxy.stopping:
+        if self._is_old(backend):
             backend.leave()
             return
         if self.waiting:
-            self.waiting.popleft().got(backend)
+            self._freed.append(backend)
+            if not self._is_handing:
+                self._hand()
             return
+        self._rest(backend)
+
+    def _hand(self) -> None:
+        """Give what is free to those that wait, in their order.
+
+        Some give it back before they come back themselves, thousands of clients that log in for one: no recursion,
+        and after a while others have their turn of the loop.
+        """
+        self._is_handing = True
+        try:
+            for _ in range(HANDED_AT_ONCE):
+                if not (self._freed and self.waiting):
+                    break
+                backend = self._freed.popleft()
+                if self._is_old(backend):
+                    backend.leave()
+                else:
+                    self.waiting.popleft().got(backend)
+        finally:
+            self._is_handing = False
+            if self._freed and self.waiting:
+                self._is_handing = True
+                self.proxy.loop.call_soon(self._hand)
+            else:
+                self._rest_all()
+
+    def _is_old(self, backend: Backend) -> bool:
+        """Whether nobody may have it any more."""
+        return backend.closed or backend.generation != self.node.generation or self.proxy.stopping
+
+    def _rest_all(self) -> None:
+        while self._freed:
+            backend = self._freed.popleft()
+            if self._is_old(backend):
+                backend.leave()
+            else:
+                self._rest(backend)
+
+    def _rest(self, backend: Backend) -> None:
         backend.held = False
         self.node.active -= 1
         backend.idle_since = self.proxy.loop.time()

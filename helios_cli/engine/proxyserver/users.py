@@ -13,6 +13,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from helios_cli.engine.config.proxy import ProxySettings, UserSettings
@@ -65,6 +66,12 @@ def credential(known: Known, client_key: bytes | None) -> str | scram.ClientKeys
         return known.password
     assert client_key is not None
     return scram.ClientKeys(client_key, known.verifier.server_key)
+
+
+@lru_cache(ENTRIES_MAX)
+def _built(password: str, salt: bytes) -> scram.Verifier:
+    """Kept, so that a reload with a thousand users does not stop the loop for a second."""
+    return scram.build_verifier(password, salt)
 
 
 class Users:
@@ -122,7 +129,7 @@ class Users:
         if user.verifier:
             return Known(scram.Verifier.parse(user.verifier))
         salt = scram.fake_verifier(user.name, self._secret).salt
-        return Known(scram.build_verifier(user.password, salt), user.password)
+        return Known(_built(user.password, salt), user.password)
 
     async def find(self, user: str) -> Known:
         """What to check the proof of ``user`` with, whether it exists or not.
