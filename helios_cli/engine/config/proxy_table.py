@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from helios_cli.engine.config.settings import ENDPOINT, ENDPOINT_HELP, HOST, NODE_ID, NODE_ID_HELP
 from helios_cli.engine.config.spec import Kind, Setting, Value
+from helios_cli.engine.proxy.balance import BALANCERS
 
 POOL_MODES: Final = ("transaction", "session")
-BALANCERS: Final = ("round-robin", "least-connections", "latency-based", "random")
 BALANCER_SYNONYMS: Final = {
     "round_robin": "round-robin", "roundrobin": "round-robin", "least_connections": "least-connections",
     "latency": "latency-based", "latency_based": "latency-based",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import logging
 import os
 import ssl
@@ -150,7 +151,7 @@ class Proxy:
     def cancel_client(self, pid: int, secret: bytes) -> None:
         """A CancelRequest: nothing happens unless the key is right, and nobody is told."""
         client = self.clients.get(pid)
-        if client is not None and client.secret == secret:
+        if client is not None and hmac.compare_digest(client.secret, secret):
             client.cancel()
 
     # Where a unit goes ---------------------------------------------------------------------------------------------
