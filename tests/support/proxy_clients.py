@@ -134,9 +134,9 @@ class Client:
                 await asyncio.sleep(0.05)
                 continue
             try:
-                while not self.clients.over.is_set() and not self.connection.broken:
+                while not self.clients.over.is_set() and not self.connection.closed:
                     await self._turn(self.rng.choice(WORKS))
-                if self.connection.broken and not self.clients.forgiving:
+                if self.connection.closed and not self.clients.forgiving:
                     self.seen.breaks += 1
             finally:
                 self.doing = ""
@@ -159,7 +159,7 @@ class Client:
 
     async def _clear(self) -> None:
         """Out of whatever the failure left."""
-        if not self.connection.broken:
+        if not self.connection.closed:
             try:
                 await self.connection.execute("ROLLBACK")
             except psycopg.Error:
@@ -321,6 +321,15 @@ async def copy(client: Client) -> None:
 
 async def pipeline(client: Client) -> None:
     """Three rows and a read, sent at once with one Sync: all or nothing."""
+    await _pipeline(client, "pipeline", flushes=False)
+
+
+async def flushed_pipeline(client: Client) -> None:
+    """The same, and the client waits for the read's answer before it sends its Sync."""
+    await _pipeline(client, "flushed pipeline", flushes=True)
+
+
+async def _pipeline(client: Client, kind: str, *, flushes: bool) -> None:
     tokens = [client.token() for _ in range(3)]
 
     async def whole() -> None:
@@ -329,15 +338,18 @@ async def pipeline(client: Client) -> None:
                 await client.connection.execute("INSERT INTO ledger VALUES (%s, 'pipeline')", (token,))
             count = "SELECT count(*) FROM ledger WHERE token = ANY(%s)"
             cursor = await client.connection.execute(count, (tokens,))
+            if flushes:
+                client.expect("rows of a pipeline", await cursor.fetchall(), [(3,)])
+        if not flushes:
             client.expect("rows of a pipeline", await cursor.fetchall(), [(3,)])
 
-    await client.again("pipeline", whole)
-    client.written("pipeline", *tokens)
+    await client.again(kind, whole)
+    client.written(kind, *tokens)
 
 
 WORKS: Final[tuple[Work, ...]] = (
     insert_simple, insert_extended, insert_returning, count_up, transfer, transfer, read_only_block, read, copy,
-    pipeline,
+    pipeline, flushed_pipeline,
 )  # fmt: skip
 
 
