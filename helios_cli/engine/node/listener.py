@@ -38,6 +38,9 @@ class Connection(Doorway):
         """A client has connected, or its connection has become TLS."""
         super().connection_made(transport)
         self.listener.connections[self] = None
+        if self.listener.closed:
+            # It was accepted before the port was closed, and is heard of only now.
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Bytes before there is a session; from then on the frontend is the transport's protocol."""
@@ -153,6 +156,8 @@ class Listener:
         self.require_password = require_password
         self.connections: dict[Connection, None] = {}
         self.cancel_requests = 0
+        self.closed = False
+        """Sessions have been ended, and none begins any more."""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -180,7 +185,8 @@ class Listener:
             self._server.close()
 
     def close_sessions(self, error: HeliosError) -> None:
-        """Tell every client and close every connection."""
+        """Tell every client and close every connection, those too that are heard of later."""
+        self.closed = True
         for connection in tuple(self.connections):
             if connection.frontend is not None:
                 copy = HeliosError(error.message, sqlstate=error.sqlstate, hint=error.hint)
