@@ -109,7 +109,11 @@ class Client(Sending):
         """A part of the answer to the unit in hand."""
         if self.recovery is not None:
             self.recovery.answer(data)
-            return
+        else:
+            self.pass_on(data)
+
+    def pass_on(self, data: bytes) -> None:
+        """Give the client a part of an answer, but for what it has already."""
         unit = self.unit
         if unit is None:
             return
@@ -244,7 +248,7 @@ class Client(Sending):
     def error_came(self, message: bytes) -> bool:
         """An ErrorResponse: whether something else is to be done than to pass it on."""
         unit = self.unit
-        if self.recovery is not None or unit is None:
+        if unit is None or (self.recovery is not None and not self.recovery.is_wrapping):
             return False
         unit.failed = True
         if Recovery(self).takes(unit, message):
@@ -425,4 +429,4 @@ def stopping() -> HeliosError:
 
 
 def _takes_name(unit: Unit) -> bool:
-    return all(one.why in TAKES_NAME for one in unit.executed)
+    return bool(unit.executed) and all(one.why in TAKES_NAME for one in unit.executed)

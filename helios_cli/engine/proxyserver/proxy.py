@@ -210,11 +210,13 @@ class Proxy:
         return self.settings.read_your_writes and len(self.cluster.nodes) > 1
 
     def can_wrap(self, unit: Unit) -> bool:
-        """Whether a unit of several statements may run in a block of the proxy's own."""
-        return (
-            unit.closed
-            and any(one.named or one.wraps for one in unit.executed)
-            and all(one.wraps or (one.plain and (one.named or not one.access)) for one in unit.executed)
+        """Whether a unit of several statements may run in a block of the proxy's own.
+
+        Of one whose end has not come the statements that are there have to be such.
+        """
+        statements = unit.executed if unit.closed else unit.statements
+        return any(one.named or one.wraps for one in statements) and all(
+            one.wraps or (one.plain and (one.named or not one.access)) for one in statements
         )
 
     def when_changed(self, callback: Callable[[], None]) -> Callable[[], None]:

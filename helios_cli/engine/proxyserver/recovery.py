@@ -37,7 +37,7 @@ ATTEMPTS_MAX: Final = 200
 PAUSE_S: Final = 0.05
 """Before a node that has refused is asked again."""
 HELD_MAX: Final = 16 << 20
-"""Bytes of a wrapped unit's answer that are held until its commit."""
+"""Bytes of a wrapped unit's answer that are held until its commit; more goes on as it comes."""
 
 READ_ONLY: Final = "25006"
 NOT_DONE: Final = "not done"
@@ -54,33 +54,47 @@ class Recovery:
         """What is done at the end of the answer in hand."""
         self._digest: xxhash.xxh3_128 | None = None
         self._replayed = 0
-        self._held: list[bytes] | None = None
+        self._wraps = False
+        """The unit runs in a block of ours."""
+        self._held: list[bytes] = []
+        """Its answer, until the block is committed."""
         self._held_bytes = 0
-        self._held_status = IDLE
+        self._streams = False
+        """Its answer goes on as it comes, for a client that has asked for parts of it."""
         self._error: HeliosError | None = None
         self._answer = b""
         """The error of a second attempt, which may be the client's."""
         self._asking = False
         self._committing = False
 
+    @property
+    def is_wrapping(self) -> bool:
+        """Whether the client's unit is what runs."""
+        return self._wraps and not self._committing and not self._asking
+
     # What the client's session tells -------------------------------------------------------------------------------
 
     def answer(self, data: bytes) -> None:
         """Part of an answer that is not passed on, or not yet."""
-        if self._held is not None:
+        if self._streams:
+            self.client.pass_on(data)
+        elif self._wraps:
             self._held.append(data)
             self._held_bytes += len(data)
+            if self._held_bytes > HELD_MAX:
+                self._streams = True
+                self.client.pass_on(b"".join(self._held))
+                self._held.clear()
         elif self._digest is not None:
             self._digest.update(data)
 
     def unit_over(self, data: bytes, status: int) -> None:
         """The end of such an answer."""
-        self.answer(data)
+        if self._wraps:
+            data = data[: -len(messages.READY_IDLE)]
+        if data:
+            self.answer(data)
         self._over(data, status)
-
-    def error_came(self, message: bytes) -> bool:
-        """An error is part of such an answer, too."""
-        return False
 
     def ready(self, backend: Backend) -> None:
         """A backend is at hand, with the client's settings."""
@@ -132,8 +146,16 @@ class Recovery:
         if client.block is not None and not client.block.replayable:
             return False
         client.recovery = self
-        self._over = lambda data, status: self._refused_there(unit)
+        if unit.closed:
+            self._over = lambda data, status: self._refused_there(unit)
+        else:
+            # Its Sync is not there yet, and no answer ends before that.
+            client.proxy.loop.call_soon(self._leave_open, unit)
         return True
+
+    def _leave_open(self, unit: Unit) -> None:
+        if self.client.recovery is self and self.client.unit is unit:
+            self._refused_there(unit)
 
     def _refused_there(self, unit: Unit) -> None:
         """The answer that refused is at its end: leave that node."""
@@ -175,7 +197,7 @@ class Recovery:
             self._unknown(unit)
 
     def _can_be_repeated(self, unit: Unit, backend: Backend) -> bool:
-        if not unit.access or unit.control is Control.BEGIN or self._held is not None:
+        if not unit.access or unit.control is Control.BEGIN or self._wraps:
             return True
         if unit.name is not None:
             unit.repeated = True
@@ -266,7 +288,6 @@ class Recovery:
             unit.deadline = proxy.loop.time() + proxy.settings.write_timeout
         block.attempts += 1
         self._replayed = 0
-        self._held = None
         client.recovery = self
         self._next = self._replay
         if unit is not None and unit.passed and unit.seen is not None:
@@ -364,7 +385,7 @@ class Recovery:
             unit.name = client.proxy.names.take()
             unit.repeated = False
             if self._committing:
-                self._committing, self._held = False, None
+                self._committing = False
                 self._give_backend_back()
                 self.again(unit)
             elif client.block is not None:
@@ -372,7 +393,7 @@ class Recovery:
                 self.resume_block()
             else:
                 self._pass_error(unit)
-        elif self._held is not None:
+        elif self._wraps:
             self._deliver_held()
         elif client.block is not None:
             self._committed(unit)
@@ -409,7 +430,7 @@ class Recovery:
     def wrap(self, unit: Unit, backend: Backend, before: str) -> None:
         """Run several writes that commit together so that the commit can be asked after."""
         client = self.client
-        self._held, self._held_bytes = [], 0
+        self._wraps, self._streams = True, not unit.closed
         self._over = self._wrapped_over
         if unit.name is None:
             unit.name = client.proxy.names.take()
@@ -443,7 +464,5 @@ class Recovery:
 
     def _deliver_held(self) -> None:
         client = self.client
-        assert self._held is not None
-        data = b"".join(self._held)
         client.recovery = None
-        client.finish_locally(data[: -len(messages.READY_IDLE)])
+        client.finish_locally(b"".join(self._held))

@@ -143,6 +143,8 @@ class Sending(Placing):
             if unit.wrapped:
                 self.recovery = Recovery(self)
                 self.recovery.wrap(unit, backend, before)
+                if not unit.closed:
+                    self.go_on()
                 return
         if not unit.plain and not self.pins and backend.last_user != self.pid and _asks_sequence(unit):
             # What another session drew there is nobody's here: the answer is then that nothing was drawn.
@@ -191,7 +193,9 @@ class Sending(Placing):
         before = unit.steps[: len(unit.steps) - len(fresh)]
         ran = any(step.raw[0] == EXECUTE for step in before)
         primary, backend = self.proxy.cluster.primary, self.backend
-        return not ran and not self.pins and backend is not None and backend.node is not primary
+        if ran or self.pins or backend is None:
+            return False
+        return backend.node is not primary or (backend.node.is_heliosdb and not unit.wrapped)
 
     def _name(self, unit: Unit) -> str:
         """What names the write in hand, so that it can be asked after; empty where it has or needs no name."""
@@ -217,6 +221,10 @@ class Sending(Placing):
         fresh = [(n, v) for n, v in parameters.items() if n not in OWN_PARAMETERS and told.get(n) != v]
         if fresh:
             self.transport.write(b"".join([messages.parameter_status(name, value) for name, value in fresh]))
+
+    @abstractmethod
+    def pass_on(self, data: bytes) -> None:
+        """Give the client a part of an answer, but for what it has already."""
 
     @abstractmethod
     def finish_locally(self, data: bytes, *, failed: bool = False) -> None:
