@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from helios_cli.engine.proxy.statement import Statement
+
+if TYPE_CHECKING:
+    from helios_cli.engine.proxy.unit import ClientStatements
 
 PREFIX: Final = b"hp_"
 """Of the names at the backends. A client's own names never get there."""
@@ -26,8 +29,12 @@ _pack = _HEAD.pack
 _NOTHING: Final = _pack(b"C", 9) + b"Shp_\0"
 """Close of a statement that no backend has: answered like every Close, and done with."""
 
-PASS, DROP, AS_PARSE = range(3)
-"""What becomes of a ParseComplete or CloseComplete: the client gets it, does not, or gets a ParseComplete for it."""
+_CLOSE_UNNAMED: Final = _pack(b"C", 6) + b"S\0"
+
+PASS, DROP, AS_PARSE, EVICT = range(4)
+"""What becomes of a ParseComplete or CloseComplete: the client gets it, does not, or gets a ParseComplete for it.
+
+EVICT is DROP; of a statement that stays when no answer comes."""
 
 
 class Prepared:
@@ -73,9 +80,11 @@ class SharedStatements:
 class Step:
     """One message of a client about a prepared statement; see the subclasses."""
 
-    __slots__ = ("raw",)
+    __slots__ = ("done", "raw")
 
     def __init__(self, raw: bytes) -> None:
+        self.done = False
+        """A server has acknowledged it; kept of those that change what a name stands for."""
         self.raw = raw
         """The client's own message, or several that are passed on as they are."""
 
@@ -83,23 +92,31 @@ class Step:
         """Put what the backend gets for it into ``out``."""
         out.append(self.raw)
 
+    def undo(self, statements: ClientStatements) -> None:
+        """It did not come to pass: the client's names stand for what they stood for before."""
+
 
 class ParseStep(Step):
     """Parse of a named statement."""
 
-    __slots__ = ("client_name", "prepared")
+    __slots__ = ("before", "client_name", "prepared")
 
-    def __init__(self, raw: bytes, client_name: bytes, prepared: Prepared) -> None:
+    def __init__(self, raw: bytes, client_name: bytes, prepared: Prepared, before: Prepared | None = None) -> None:
+        """``before`` is what the client had under the name."""
         super().__init__(raw)
+        self.before = before
         self.client_name = client_name
         self.prepared = prepared
 
     def render(self, backend: BackendStatements, out: list[bytes]) -> None:
         if backend.has(self.prepared):
             out.append(_NOTHING)
-            backend.plan.append((AS_PARSE, None, self.client_name))
+            backend.plan.append((AS_PARSE, None, self))
         else:
-            backend.prepare(self.prepared, out, PASS, self.client_name)
+            backend.prepare(self.prepared, out, PASS, self)
+
+    def undo(self, statements: ClientStatements) -> None:
+        statements.name(self.client_name, self.before)
 
 
 class UnnamedParseStep(Step):
@@ -113,8 +130,11 @@ class UnnamedParseStep(Step):
 
     def render(self, backend: BackendStatements, out: list[bytes]) -> None:
         out.append(self.raw)
-        backend.plan.append((PASS, None, None))
+        backend.plan.append((PASS, None, self))
         backend.unnamed = self.body
+
+    def undo(self, statements: ClientStatements) -> None:
+        statements.unnamed = None
 
 
 class UseStep(Step):
@@ -137,16 +157,21 @@ class UseStep(Step):
 
 
 class UseUnnamedStep(Step):
-    """Bind or Describe of the unnamed statement, which an earlier unit has prepared."""
+    """Bind or Describe of the unnamed statement, which an earlier unit has prepared; no ``body``: it has not."""
 
     __slots__ = ("body",)
 
-    def __init__(self, raw: bytes, body: bytes) -> None:
+    def __init__(self, raw: bytes, body: bytes | None) -> None:
         super().__init__(raw)
         self.body = body
 
     def render(self, backend: BackendStatements, out: list[bytes]) -> None:
-        if backend.unnamed != self.body:
+        if self.body is None:
+            # Another client may have left one: the server's own words shall say that there is none.
+            out.append(_CLOSE_UNNAMED)
+            backend.plan.append((DROP, None, None))
+            backend.unnamed = None
+        elif backend.unnamed != self.body:
             body = b"\0" + self.body
             out.append(_pack(b"P", len(body) + 4) + body)
             backend.plan.append((DROP, None, None))
@@ -157,15 +182,22 @@ class UseUnnamedStep(Step):
 class CloseStep(Step):
     """Close of a statement, which the backends keep, or of a portal."""
 
-    __slots__ = ("is_statement",)
+    __slots__ = ("before", "client_name", "is_statement")
 
-    def __init__(self, raw: bytes, *, is_statement: bool) -> None:
+    def __init__(self, raw: bytes, *, is_statement: bool, before: Prepared | None = None) -> None:
+        """``before`` is what the client had under the statement's name."""
         super().__init__(raw)
+        self.before = before
+        self.client_name = raw[6:-1]
         self.is_statement = is_statement
 
     def render(self, backend: BackendStatements, out: list[bytes]) -> None:
         out.append(_NOTHING if self.is_statement else self.raw)
-        backend.plan.append((PASS, None, None))
+        backend.plan.append((PASS, None, self))
+
+    def undo(self, statements: ClientStatements) -> None:
+        if self.before is not None:
+            statements.name(self.client_name, self.before)
 
 
 class BackendStatements:
@@ -177,50 +209,52 @@ class BackendStatements:
         self.known: dict[Prepared, None] = {}
         self.unnamed: bytes | None = None
         """Body of the unnamed statement's Parse."""
-        self.plan: deque[tuple[int, Prepared | None, bytes | None]] = deque()
-        """For each ParseComplete or CloseComplete to come: what becomes of it, what it prepared, the client's name."""
+        self.plan: deque[tuple[int, Prepared | None, Step | None]] = deque()
+        """For each ParseComplete or CloseComplete to come: what becomes of it, what it is about, whose it is."""
         self._pending: set[Prepared] = set()
 
     def has(self, prepared: Prepared) -> bool:
         """Whether it is prepared there, or will be by a message that was sent before."""
         return prepared in self.known or prepared in self._pending
 
-    def prepare(self, prepared: Prepared, out: list[bytes], action: int, client_name: bytes | None) -> None:
+    def prepare(self, prepared: Prepared, out: list[bytes], action: int, step: Step | None) -> None:
         """Prepare it; the oldest goes when there are too many."""
         if len(self.known) + len(self._pending) >= STATEMENTS_MAX and self.known:
-            oldest = next(iter(self.known))
-            del self.known[oldest]
-            self.close(oldest, out)
+            self._evict(next(iter(self.known)), out)
         out.append(prepared.parse())
         self._pending.add(prepared)
-        self.plan.append((action, prepared, client_name))
+        self.plan.append((action, prepared, step))
 
-    def close(self, prepared: Prepared, out: list[bytes]) -> None:
-        """Forget one."""
-        self.known.pop(prepared, None)
+    def _evict(self, prepared: Prepared, out: list[bytes]) -> None:
+        del self.known[prepared]
         body = b"S" + prepared.name + b"\0"
         out.append(_pack(b"C", len(body) + 4) + body)
-        self.plan.append((DROP, None, None))
+        self.plan.append((EVICT, prepared, None))
 
     def came(self) -> int:
         """An acknowledgement has come: what becomes of it."""
         if not self.plan:
             return PASS
-        action, prepared, _ = self.plan.popleft()
+        action, prepared, step = self.plan.popleft()
+        if step is not None:
+            step.done = True
+        if action == EVICT:
+            return DROP
         if prepared is not None:
             self._pending.discard(prepared)
             self.known[prepared] = None
             prepared.is_proven = True
         return action
 
-    def ended(self) -> list[bytes]:
-        """ReadyForQuery: the client's names whose Parse did not come to pass."""
-        if not self.plan:
-            return []
-        names = [name for _, _, name in self.plan if name is not None]
-        self.plan.clear()
-        self._pending.clear()
-        return names
+    def ended(self) -> None:
+        """ReadyForQuery: what is not acknowledged yet was skipped behind an error."""
+        if self.plan:
+            for action, prepared, _ in self.plan:
+                if action == EVICT and prepared is not None:
+                    self.known[prepared] = None
+            self.plan.clear()
+            self._pending.clear()
+            self.unnamed = None
 
     def clear(self) -> None:
         """Nothing is prepared any more: DISCARD ALL, DEALLOCATE ALL."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from helios_cli.engine.proxy.statement import Setting
+from helios_cli.engine.proxy.statement import Setting, Statement
 
 _LAST: Final = ("session_authorization", "role")
 """Set behind all others, since they may take the right to set those; and reset before them."""
@@ -41,6 +41,39 @@ def changed(settings: Settings, changes: Iterable[Setting], began_with: Settings
         if text is not None:
             result[change.name] = text
     return result
+
+
+class BlockSettings:
+    """What is set in a transaction block so far: it holds when the block is committed."""
+
+    __slots__ = ("_saved", "is_sure", "now")
+
+    def __init__(self, before: Settings) -> None:
+        """``before`` held when the block began."""
+        self.now = before
+        self.is_sure = True
+        """The server's session has just this, when the block is committed."""
+        self._saved: list[tuple[str, Settings]] = []
+
+    def set(self, settings: Settings, *, is_sure: bool) -> None:
+        """Other ones from here on."""
+        self.now = settings
+        self.is_sure &= is_sure
+
+    def savepoint(self, statement: Statement) -> None:
+        """SAVEPOINT, RELEASE or ROLLBACK TO has succeeded."""
+        name = statement.savepoint
+        if statement.why == "SAVEPOINT":
+            self._saved.append((name, self.now))
+            return
+        at = next((at for at in range(len(self._saved) - 1, -1, -1) if self._saved[at][0] == name), None)
+        if at is None:
+            self.is_sure = False
+        elif statement.why == "RELEASE":
+            del self._saved[at:]
+        else:
+            self.now = self._saved[at][1]
+            del self._saved[at + 1 :]
 
 
 def startup_settings(parameters: Mapping[str, str]) -> Settings:

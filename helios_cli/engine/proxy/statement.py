@@ -68,6 +68,8 @@ class Statement:
     """DISCARD ALL: what pinned the session is gone, and so are its prepared statements."""
     pins: str = ""
     """Why the session must keep its backend from now on, for people: ``temporary table``, ``LISTEN``."""
+    savepoint: str = ""
+    """Of SAVEPOINT, RELEASE and ROLLBACK TO: its name."""
     frees: str | None = None
     """DEALLOCATE: the name, ``""`` for ALL."""
     copies_in: bool = False

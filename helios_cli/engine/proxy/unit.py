@@ -40,7 +40,7 @@ class Unit:
     """One unit of one client."""
 
     __slots__ = (
-        "access", "attempts", "by_query", "bytes", "closed", "copied", "deadline", "executed", "expected",
+        "access", "attempts", "by_query", "bytes", "changes", "closed", "copied", "deadline", "executed", "expected",
         "failed", "forgotten", "fresh", "hint", "name", "passed", "plain", "portals", "repeated", "seen", "simple",
         "skip", "statements", "steps", "wrapped",
     )  # fmt: skip
@@ -54,6 +54,8 @@ class Unit:
         self.copied = False
         """The client has said that its COPY data is at its end."""
         self.steps: list[Step] = []
+        self.changes: list[Step] = []
+        """Those of them that change what the client's names stand for."""
         self.bytes = 0
         """Of the client's messages."""
         self.access = Access.READ
@@ -183,12 +185,12 @@ class ClientStatements:
         unit.touch(statement)
         if name:
             prepared = self.shared.share(body, statement)
+            self._change(unit, ParseStep(raw, name, prepared, self.names.get(name)))
             self.names[name] = prepared
-            unit.add(ParseStep(raw, name, prepared))
         else:
             self.unnamed = body
             self.unnamed_class = statement
-            unit.add(UnnamedParseStep(raw, body))
+            self._change(unit, UnnamedParseStep(raw, body))
 
     def _bind(self, unit: Unit, raw: bytes) -> None:
         stop = _end_of_string(raw, 5)
@@ -203,9 +205,9 @@ class ClientStatements:
             unit.add(Step(raw))
 
     def _use(self, unit: Unit, raw: bytes, name: bytes, head: bytes, rest: bytes) -> Statement:
-        if not name and self.unnamed is not None:
+        if not name:
             unit.add(UseUnnamedStep(raw, self.unnamed))
-            statement = self.unnamed_class
+            statement = self.unnamed_class if self.unnamed is not None else UNKNOWN
         else:
             prepared = self.names.get(name)
             if prepared is None:
@@ -220,18 +222,32 @@ class ClientStatements:
         return statement
 
     def _close(self, unit: Unit, raw: bytes) -> None:
-        is_statement = raw[5:6] == b"S"
+        is_statement, before = raw[5:6] == b"S", None
         if is_statement:
             name = raw[6 : _end_of_string(raw, 6)]
             if not name:
                 self.unnamed = None
-            elif self.names.pop(name, None) is None:
-                is_statement = False  # perhaps one of SQL's PREPARE
-        unit.add(CloseStep(raw, is_statement=is_statement))
+            else:
+                before = self.names.pop(name, None)
+                is_statement = before is not None  # else perhaps one of SQL's PREPARE
+        self._change(unit, CloseStep(raw, is_statement=is_statement, before=before))
 
-    def forget(self, name: bytes) -> None:
-        """It was not prepared after all."""
-        self.names.pop(name, None)
+    def _change(self, unit: Unit, step: Step) -> None:
+        unit.add(step)
+        unit.changes.append(step)
+
+    def name(self, name: bytes, prepared: Prepared | None) -> None:
+        """Let a name stand for something, or for nothing."""
+        if prepared is None:
+            self.names.pop(name, None)
+        else:
+            self.names[name] = prepared
+
+    def undo(self, unit: Unit) -> None:
+        """A unit has failed: what of it no server has acknowledged did not come to pass."""
+        for step in reversed(unit.changes):
+            if not step.done:
+                step.undo(self)
 
 
 def _end_of_string(raw: bytes, start: int) -> int:

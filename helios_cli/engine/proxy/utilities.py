@@ -42,7 +42,8 @@ def _transaction(fields: Node, _text: str) -> Statement:
     if kind in ("COMMIT", "ROLLBACK"):
         return Statement(Access.READ, kind, control=Control(kind), has_control=True, chain=chain)
     if kind in ("SAVEPOINT", "RELEASE", "ROLLBACK_TO"):
-        return Statement(Access.READ, kind.replace("_", " "), control=Control.WITHIN)
+        name = fields.get("savepoint_name", "")
+        return Statement(Access.READ, kind.replace("_", " "), control=Control.WITHIN, savepoint=name)
     if kind == "PREPARE":
         return Statement(Access.WRITE, "PREPARE TRANSACTION", has_control=True)
     return Statement(Access.WRITE, kind.replace("_", " "))

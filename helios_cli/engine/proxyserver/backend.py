@@ -55,8 +55,8 @@ class Receiver(Protocol):
     def answer(self, data: bytes) -> None:
         """A part of it."""
 
-    def unit_over(self, data: bytes, status: int, unprepared: list[bytes]) -> None:
-        """The rest of it with ReadyForQuery, the state of the block, names whose Parse did not come to pass."""
+    def unit_over(self, data: bytes, status: int) -> None:
+        """The rest of it with ReadyForQuery, the state of the block."""
 
     def error_came(self, message: bytes) -> bool:
         """An ErrorResponse is next. True: the client does not get it, and no more of this answer."""
@@ -167,6 +167,8 @@ class Backend(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the node."""
+        if self.closed:
+            return
         if self._tail:
             data = self._tail + data
             self._tail = b""
@@ -216,6 +218,8 @@ class Backend(asyncio.Protocol):
                 continue
             if is_unit:
                 begun = self._special(code, data, begun, at, end)
+                if self.closed:
+                    return
             else:
                 if code == _Z:
                     self._command_ends(data[end - 1])
@@ -261,15 +265,15 @@ class Backend(asyncio.Protocol):
             raise self._broken(_Z)
         self.status = status
         self._due.popleft()
-        unprepared = self.statements.ended()
+        self.statements.ended()
         client = self.client
         if self._mute:
             self._mute = False
             if client is not None:
-                client.unit_over(b"", status, unprepared)
+                client.unit_over(b"", status)
         elif client is not None:
             whole = begun == 0 and end == len(data)
-            client.unit_over(data if whole else data[begun:end], status, unprepared)
+            client.unit_over(data if whole else data[begun:end], status)
 
     def _special(self, code: int, data: bytes, begun: int, at: int, end: int) -> int:
         """A message inside a unit's answer that is looked at; gives where the bytes to be passed on begin now."""
@@ -288,6 +292,7 @@ class Backend(asyncio.Protocol):
             if message[5:] and self._mute:
                 return end
             self._note_fatal(message)
+            self.statements.unnamed = None
             if client is not None and client.error_came(message):
                 self._cut(data, begun, at, end)
                 self._mute = True

@@ -15,12 +15,12 @@ import xxhash
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxy.block import Block
-from helios_cli.engine.proxy.settings_sync import Settings, changed, startup_settings
+from helios_cli.engine.proxy.settings_sync import BlockSettings, Settings, changed, startup_settings
 from helios_cli.engine.proxy.statement import Control, Statement
 from helios_cli.engine.proxy.unit import Unit
 from helios_cli.engine.proxyserver.backend import Backend, Command
 from helios_cli.engine.proxyserver.recovery import Recovery
-from helios_cli.engine.proxyserver.sending import IDLE, OWN_PARAMETERS, READY, WRITE_ID, Sending
+from helios_cli.engine.proxyserver.sending import IDLE, IN_BLOCK, OWN_PARAMETERS, READY, WRITE_ID, Sending
 from helios_cli.engine.types import Lsn, Token
 from helios_cli.engine.wire import backend as messages
 from helios_cli.engine.wire import client as wire
@@ -63,9 +63,8 @@ class Client(Sending):
         self.secret = os.urandom(4)
         self.address: Any = transport.get_extra_info("peername")
         self.began_with: Settings = {}
-        self._in_block: Settings | None = None
-        """What the block in hand has set; it holds when the block is committed."""
-        self._congested = False
+        self._in_block: BlockSettings | None = None
+        """What the block in hand has set; None: nothing."""
 
     # Beginning -------------------------------------------------------------------------------------------------------
 
@@ -142,14 +141,14 @@ class Client(Sending):
             return b""
         return data[len(known) :]
 
-    def unit_over(self, data: bytes, status: int, unprepared: list[bytes]) -> None:
+    def unit_over(self, data: bytes, status: int) -> None:
         """The unit in hand is answered."""
         if self.recovery is not None:
             self.recovery.unit_over(data, status)
         else:
-            self._finish(data, status, unprepared)
+            self._finish(data, status)
 
-    def _finish(self, data: bytes, status: int, unprepared: list[bytes]) -> None:
+    def _finish(self, data: bytes, status: int) -> None:
         """The rest of an answer, ReadyForQuery included."""
         unit, backend = self.unit, self.backend
         assert unit is not None and backend is not None
@@ -157,13 +156,14 @@ class Client(Sending):
             data = self._new_part(unit, data)
             if self.unit is not unit:
                 return
-        for name in unprepared:
-            self.statements.forget(name)
-        before = self.block
+        before, was = self.block, self.status
         if status != IDLE or before is not None:
             self._note_block(unit, data, status)
         self.transport.write(data)
-        self._over(unit, backend, status, before if self.block is None else None)
+        ended = before if self.block is not before else None
+        if ended is not None and self._in_block is not None:
+            self._end_settings(unit, backend, self._in_block, committed=was == IN_BLOCK and not unit.failed)
+        self._over(unit, backend, status, ended)
         if status == IDLE and not self.keeps_backend and self.backend is backend:
             self.give_back(backend)
         self.unit_done()
@@ -194,20 +194,28 @@ class Client(Sending):
         if not unit.plain:
             for statement in unit.executed:
                 self._effects(unit, statement, backend)
-        if self._in_block is not None and self.block is None:
-            settings, self._in_block = self._in_block, None
-            if unit.control is Control.COMMIT and not unit.failed:
-                self.settings = settings
-                if backend is not None:
-                    backend.settings = settings
-        if unit.name is not None:
-            if not unit.repeated:
-                self.proxy.names.give_back(unit.name)
-            if backend is not None:
-                backend.may_be_named = unit.failed or not (
-                    ended.wrote_surely if ended is not None else _takes_name(unit)
-                )
+        if unit.name is not None and not unit.repeated:
+            self.proxy.names.give_back(unit.name)
+        if (
+            backend is not None
+            and backend.may_be_named
+            and self.block is None
+            and not unit.failed
+            and (ended.wrote_surely if ended is not None else unit.access and _takes_name(unit))
+        ):
+            backend.may_be_named = False
         self.proxy.stats.count(unit, backend)
+
+    def _end_settings(self, unit: Unit, backend: Backend, inner: BlockSettings, *, committed: bool) -> None:
+        """A block that has set something is over."""
+        self._in_block = None
+        if unit.control not in (Control.COMMIT, Control.ROLLBACK):
+            # COMMIT among others: whether all of it was in force by then is not known.
+            committed = any(one.control is Control.COMMIT or one.count > 1 for one in unit.executed)
+            backend.settings_known = False
+        if committed and unit.control is not Control.ROLLBACK:
+            self.settings = backend.settings = inner.now
+            backend.settings_known &= inner.is_sure
 
     @property
     def keeps_backend(self) -> bool:
@@ -220,6 +228,10 @@ class Client(Sending):
         if status == IDLE:
             self.block = None
             return
+        if block is not None and any([one.has_control for one in unit.executed]):
+            # It has ended the block and begun another, of which it is not known how.
+            block = self.block = Block(read_only=block.read_only, limit=0)
+            block.replayable = False
         if block is None:
             block = self.block = Block(
                 read_only=unit.reads_only and not unit.access, limit=self.proxy.settings.replay_max_bytes
@@ -283,13 +295,22 @@ class Client(Sending):
 
     def _effects(self, unit: Unit, statement: Statement, backend: Backend | None) -> None:
         if unit.failed:
-            if statement.settings and statement.count > 1 and backend is not None:
+            several = statement.count > 1 or len(unit.executed) > 1
+            if several and (statement.settings or statement.resets) and backend is not None:
                 backend.settings_known = False
+            if several and statement.pins:
+                # PREPARE and advisory locks outlast the error behind them.
+                self.pins.add(statement.pins)
             return
         if statement.pins:
             self.pins.add(statement.pins)
         if statement.settings or statement.resets:
             self._set(statement, backend)
+        if statement.savepoint and self.block is not None:
+            self._inner().savepoint(statement)
+        if statement.frees == "" and backend is not None:
+            self.statements.names.clear()
+            backend.statements.clear()
         if statement.discards:
             self.pins.clear()
             self.statements.names.clear()
@@ -300,22 +321,33 @@ class Client(Sending):
         for one in statement.settings:
             if one.name == WRITE_ID:
                 self.own_name = one.text or ""
+                if backend is not None:
+                    backend.may_be_named = True
         changes = [one for one in statement.settings if one.name != WRITE_ID]
-        base = self._in_block if self._in_block is not None else self.settings
+        base = self._inner().now if self.block is not None else self.settings
         if statement.resets:
             kept = {} if statement.discards else {name: base[name] for name in AUTHORITY if name in base}
             base = {**self.began_with, **kept}
         fresh = changed(base, changes, self.began_with)
+        # What a server resets is as the backend began, not as the client did.
+        is_sure = not statement.resets and all([one.text is not None for one in changes])
         if self.block is not None:
-            self._in_block = fresh
+            self._inner().set(fresh, is_sure=is_sure)
             return
         self.settings = fresh
         if backend is None:
             return
-        if statement.resets:
-            backend.settings = changed({name: base[name] for name in AUTHORITY if name in base}, changes, {})
-        else:
+        if is_sure:
             backend.settings = fresh
+        else:
+            left = {name: base[name] for name in AUTHORITY if name in base} if statement.resets else backend.settings
+            backend.settings = changed(left, changes, {})
+
+    def _inner(self) -> BlockSettings:
+        """What the block in hand has set."""
+        if self._in_block is None:
+            self._in_block = BlockSettings(self.settings)
+        return self._in_block
 
     # Ends ------------------------------------------------------------------------------------------------------------
 
@@ -339,7 +371,8 @@ class Client(Sending):
 
     def backend_lost(self, error: HeliosError) -> None:
         """The connection to the node is gone."""
-        backend, self.backend = self.backend, None
+        backend = self.backend
+        self.let_go()
         if self.closing or backend is None:
             return
         self.proxy.cluster.suspect(backend.node, error.message)
@@ -375,6 +408,7 @@ class Client(Sending):
         self._congested = False
         if self.backend is not None:
             self.backend.unpause()
+        self.go_on()
 
     def fatal(self, error: HeliosError) -> None:
         """Tell the client why, and close."""
@@ -412,14 +446,17 @@ class Client(Sending):
         if backend is None:
             return
         self.detach(backend)
-        if backend.busy or self._congested:
+        if backend.busy or backend.cancelling:
             backend.close()
             return
-        if self.pins or backend.status != IDLE or self.proxy.keeps_backends:
+        keeps = self.pins or self.proxy.keeps_backends
+        if backend.status != IDLE:
+            backend.command("ROLLBACK", None if keeps else backend.clean_up)
+        if keeps:
             backend.settings_known = False
             backend.statements.clear()
-            backend.command("ROLLBACK" if backend.status != IDLE else "DISCARD ALL", backend.clean_up)
-        else:
+            backend.command("DISCARD ALL", backend.clean_up)
+        elif backend.status == IDLE:
             backend.pool.release(backend)
 
 

@@ -72,8 +72,10 @@ class Dialogue(asyncio.Protocol):
         self._held = 0
         self._need = 0
         self._deaf = False
-        self._stopped = 0
-        """Reasons not to read the client, beside what it has sent already."""
+        self._stopped = False
+        """The node does not take what the client sends."""
+        self._congested = False
+        """The client does not take what it is answered."""
 
     # Bytes -----------------------------------------------------------------------------------------------------------
 
@@ -89,7 +91,7 @@ class Dialogue(asyncio.Protocol):
             data = b"".join(self._parts)
             self._parts.clear()
             self._held = 0
-        elif self.unit is None and not self._discarding:
+        elif self.unit is None and not self._discarding and not self._congested:
             size = len(data)
             if size > 5 and data[0] == QUERY and _u32(data, 1)[0] + 1 == size:
                 self._query(data)
@@ -148,9 +150,9 @@ class Dialogue(asyncio.Protocol):
         """Whether what comes now has to wait."""
         unit = self.unit
         if unit is None or self._discarding:
-            return False
+            return self._congested and not self._discarding
         if self.copying:
-            return False
+            return not self._sent
         return unit.closed or (self._dispatched and not self._sent)
 
     def _pump(self, data: bytes) -> None:
@@ -278,7 +280,9 @@ class Dialogue(asyncio.Protocol):
 
     def unit_done(self) -> None:
         """The unit in hand is answered: what has come meanwhile is next."""
-        self.unit = None
+        unit, self.unit = self.unit, None
+        if unit is not None and unit.failed and unit.changes:
+            self.statements.undo(unit)
         self._sent = self._dispatched = self.copying = False
         self._sent_steps = 0
         if self.proxy.ending:
@@ -307,7 +311,7 @@ class Dialogue(asyncio.Protocol):
 
     def backend_writable(self, writable: bool) -> None:
         """Whether the node takes what the client sends."""
-        self._stopped = 0 if writable else 1
+        self._stopped = not writable
         if writable:
             self._read_again()
         else:
@@ -323,6 +327,7 @@ class Dialogue(asyncio.Protocol):
         """The unit in hand fails here; ``status`` is the ReadyForQuery behind it."""
         unit = self.unit
         assert unit is not None
+        unit.failed = True
         self.transport.write(messages.error_response(error))
         if unit.closed:
             self.transport.write(status)

@@ -120,8 +120,15 @@ class Placing(Dialogue):
     def detach(self, backend: Backend) -> None:
         """The session has nothing to do with it any more."""
         backend.client = None
+        backend.unpause()
         if self.backend is backend:
-            self.backend = None
+            self.let_go()
+
+    def let_go(self) -> None:
+        """There is no backend any more whose pace matters."""
+        self.backend = None
+        if self._stopped:
+            self.backend_writable(True)
 
     def give_back(self, backend: Backend) -> None:
         """Let the next client have it; not before what would cancel its statement has arrived."""

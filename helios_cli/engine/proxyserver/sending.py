@@ -97,7 +97,7 @@ class Sending(Placing):
 
     def agree(self, unit: Unit, backend: Backend) -> None:
         """Make the backend's session like the client's, then send."""
-        if backend.settings is not self.settings and self.status == IDLE:
+        if (backend.settings is not self.settings or not backend.settings_known) and backend.status == IDLE:
             if not backend.settings_known:
                 sql = everything(self.settings)
             else:
@@ -138,7 +138,9 @@ class Sending(Placing):
         before = ""
         if (unit.access or self.block is not None) and backend.node.is_heliosdb:
             before = self._name(unit)
-            if not before and backend.may_be_named and self.status == IDLE:
+            if before:
+                backend.may_be_named = True
+            elif backend.may_be_named and backend.status == IDLE:
                 before, backend.may_be_named = f"RESET {WRITE_ID}", False
             if unit.wrapped:
                 self.recovery = Recovery(self)

@@ -189,8 +189,8 @@ CONTROLS = {
     "END": Statement(Access.READ, "COMMIT", control=Control.COMMIT, has_control=True),
     "ABORT": Statement(Access.READ, "ROLLBACK", control=Control.ROLLBACK, has_control=True),
     "COMMIT AND CHAIN": Statement(Access.READ, "COMMIT", control=Control.COMMIT, has_control=True, chain=True),
-    "SAVEPOINT a": Statement(Access.READ, "SAVEPOINT", control=Control.WITHIN),
-    "ROLLBACK TO a": Statement(Access.READ, "ROLLBACK TO", control=Control.WITHIN),
+    "SAVEPOINT a": Statement(Access.READ, "SAVEPOINT", control=Control.WITHIN, savepoint="a"),
+    "ROLLBACK TO a": Statement(Access.READ, "ROLLBACK TO", control=Control.WITHIN, savepoint="a"),
     "SET TRANSACTION READ WRITE": Statement(Access.WRITE, "SET TRANSACTION", control=Control.WITHIN),
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ": Statement(
         Access.READ, "SET TRANSACTION", control=Control.WITHIN
@@ -199,7 +199,7 @@ CONTROLS = {
         Access.READ, "SET TRANSACTION", control=Control.WITHIN, read_only=True
     ),
     "SET CONSTRAINTS ALL DEFERRED": Statement(Access.READ, "SET CONSTRAINTS", control=Control.WITHIN),
-    "RELEASE a": Statement(Access.READ, "RELEASE", control=Control.WITHIN),
+    "RELEASE a": Statement(Access.READ, "RELEASE", control=Control.WITHIN, savepoint="a"),
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY": Statement(
         Access.READ, "BEGIN", control=Control.BEGIN, has_control=True, read_only=True
     ),
@@ -227,7 +227,7 @@ EFFECTS = {
     "COPY t FROM STDIN": Statement(Access.WRITE, "COPY FROM", named=True, copies_in=True),
     "COPY t FROM '/a/file'": Statement(Access.WRITE, "COPY FROM"),
     "SELECT 1; SELECT 2;": Statement(Access.READ, "SELECT among 2 statements", count=2),
-    "SELECT 1; INSERT INTO t VALUES (1)": Statement(Access.WRITE, "INSERT among 2 statements", count=2),
+    "SELECT 1; INSERT INTO t VALUES (1)": Statement(Access.WRITE, "INSERT among 2 statements", count=2, wraps=True),
     "BEGIN READ ONLY; SELECT 1; COMMIT": Statement(
         Access.READ, "BEGIN among 3 statements", count=3, has_control=True, read_only=True
     ),
