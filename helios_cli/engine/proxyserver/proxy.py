@@ -38,6 +38,8 @@ CANCEL_S: Final = 5.0
 """Longest time that a cancel request may take to reach its node."""
 DRAIN_LOOK_S: Final = 0.02
 """Between two looks whether everything has come to its end."""
+PID_BITS: Final = 24
+"""Of a session's number; above them stands that of the worker, so that any worker knows whose client it is."""
 REPORTS_LSN: Final = {"client_encoding": "UTF8", "options": "-c helios.report_lsn=on"}
 """A HeliosDB node tells a backend's session how far it has written; plain PostgreSQL takes it for nothing."""
 
@@ -45,8 +47,10 @@ REPORTS_LSN: Final = {"client_encoding": "UTF8", "options": "-c helios.report_ls
 class Proxy:
     """Everything of one proxy process but its listeners."""
 
-    def __init__(self, settings: ProxySettings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, settings: ProxySettings, loop: asyncio.AbstractEventLoop, worker: int = 0) -> None:
+        """``worker`` is the number of this process among those that share a port."""
         self.settings = settings
+        self._first_pid = worker << PID_BITS
         self.loop = loop
         self.stats = Counts()
         self.classes = Classes()
@@ -110,6 +114,7 @@ class Proxy:
         self.settings = settings
         self.debug = log.isEnabledFor(logging.DEBUG)
         self.keeps_backends = settings.pool_mode == "session"
+        self.debug = log.isEnabledFor(logging.DEBUG)
         self.cluster.apply(settings)
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
@@ -127,9 +132,9 @@ class Proxy:
     def next_pid(self) -> int:
         """A number for a session, as no other one has now."""
         while True:
-            self._last_pid = self._last_pid % 0x3FFF_FFFF + 1
-            if self._last_pid not in self.clients:
-                return self._last_pid
+            self._last_pid = self._last_pid % (2**PID_BITS - 1) + 1
+            if (pid := self._first_pid + self._last_pid) not in self.clients:
+                return pid
 
     def begin(
         self, transport: asyncio.Transport, parameters: dict[str, str], keys: ClientKeys | str | None, rest: bytes = b""
@@ -309,6 +314,11 @@ class Proxy:
                         writer.close()
         finally:
             backend.cancel_arrived()
+
+
+def worker_of(pid: int) -> int:
+    """Which worker has a session."""
+    return pid >> PID_BITS
 
 
 def _nothing(*_: object) -> None:
