@@ -14,6 +14,7 @@ from support.node_process import wait_until
 from support.watched import Watched, as_nodes, watched
 
 from helios_cli.engine.proxyserver.nodes import State
+from helios_cli.engine.types import Lsn
 
 NEVER = {"health_check_interval": 600.0}
 
@@ -292,3 +293,21 @@ def test_who_waits_no_longer_is_not_called(play: MakePlay) -> None:
     scene.stop("b")
     scene.seen.wait_state("b", State.UNHEALTHY)
     assert called == ["here"]
+
+
+def test_what_a_node_shows_falls_only_when_it_has_begun_anew(play: MakePlay) -> None:
+    a, b = two()
+    scene = play(a, b)
+    scene.seen.wait_readers("a", "b")
+    scene.seen.call(lambda: scene.seen.cluster.saw(scene.seen.node("b"), Lsn(500)))
+    count = len(b.questions)
+    scene.send("b", b.notice("topology"))
+    wait_until(lambda: len(b.questions) > count + 1, "an answer that knows less has come")
+    assert scene.seen.readers(500) == {"a", "b"}
+    b.lsn = 50
+    scene.stop("b")
+    scene.seen.wait_state("b", State.UNHEALTHY)
+    scene.start("b")
+    scene.seen.wait_state("b", State.HEALTHY)
+    assert scene.seen.readers(51) == {"a"}
+    assert scene.seen.node("b").lsn == 50

@@ -75,6 +75,8 @@ class Node:
         """Its role by the configuration."""
         self.is_lost = False
         """Since it was lost it has not answered."""
+        self.began_anew = True
+        """Since its connection was made it has not answered: what it shows may be less than before."""
         self.reason = ""
         """Why it was not reached when it was last tried; empty when it was."""
 
@@ -176,6 +178,7 @@ class Cluster:
         watch = self._watches.get(node.name)
         if watch is not None and watch.node is node and watch.health.is_answering:
             watch.suspect(reason)
+            node.began_anew = True
             self._settle()
 
     def look(self, floor: int) -> None:
@@ -191,7 +194,7 @@ class Cluster:
 
     def saw(self, node: Node, lsn: int) -> None:
         """The node itself has said on another connection how far it is."""
-        if lsn > node.lsn and not node.is_lost:
+        if lsn > node.lsn and not (node.is_lost or node.began_anew):
             node.lsn = lsn
             self._choice.moved()
 
@@ -207,20 +210,44 @@ class Cluster:
 
     # What the watches tell ---------------------------------------------------------------------------------------
 
-    def heard(self, node: Node, told: Report) -> None:
-        """The node has answered."""
+    def heard(self, node: Node, told: Report, *, looked: bool = False) -> None:
+        """The node has answered; ``looked``: because somebody wants to know how far it is."""
+        if self._is_no_news(node, told):
+            moved = told.lsn > node.lsn
+            if moved:
+                node.lsn = told.lsn
+                self._choice.moved()
+            if moved or looked:
+                self._wake()
+            return
         # Without its term a claim to lead says nothing: that is asked for next.
         node.leads = told.leads and (node.leads or told.term is not None)
         node.is_handing_over = node.is_handing_over and node.leads
         node.is_lost = False
+        if node.began_anew or told.term not in (None, node.term):
+            node.lsn = told.lsn
+        # One that was on its way may say less than is known since.
+        node.lsn = max(node.lsn, told.lsn)
+        node.began_anew = False
         if told.term is not None:
             node.term = told.term
-        node.lsn = told.lsn
-        self._lag(node, told)
+        if told.is_full:
+            self._lag(node, told)
         if self._discovery is not None and told.places:
             self._discovery.heard(node, told)
-        self._settle(moved=True)
+        self._settle()
+        self._wake()
         self._tried.set()
+
+    def _is_no_news(self, node: Node, told: Report) -> bool:
+        """Whether an answer, of those that come often, says nothing but how far a node is."""
+        return (
+            not told.is_full
+            and told.leads == node.leads
+            and told.term in (None, node.term)
+            and not (node.is_lost or node.began_anew)
+            and node.state is self._state(node)
+        )
 
     def _lag(self, node: Node, told: Report) -> None:
         """How far it is behind the primary. While nobody leads nothing is written, and nobody falls back further."""
@@ -239,10 +266,12 @@ class Cluster:
 
     def lost(self, node: Node) -> None:
         """Its connection broke, and it has to show that it is there."""
+        node.began_anew = True
         self._settle()
 
     def failed(self, node: Node) -> None:
         """It is not there: nobody listens, or no answer came in time."""
+        node.began_anew = True
         if not node.is_lost:
             node.is_lost = True
             node.generation += 1
@@ -348,7 +377,7 @@ class Cluster:
 
     # What follows from it ----------------------------------------------------------------------------------------
 
-    def _settle(self, *, moved: bool = False) -> None:
+    def _settle(self) -> None:
         """Draw the conclusions: states, who leads, who is read from; then tell of what has changed."""
         for node in self.nodes.values():
             node.state = self._state(node)
@@ -359,7 +388,12 @@ class Cluster:
             self._tell(node)
         if changed:
             self._tell_routing()
-        if (told or changed or moved) and self._waiting:
+        if told or changed:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Have those that wait look again."""
+        if self._waiting:
             waiting, self._waiting = self._waiting, {}
             for callback in waiting.values():
                 callback()

@@ -46,6 +46,8 @@ class Report:
     """Of a primary the one that it leads in, else the one that what it shows was written in."""
     lag_bytes: int | None = None
     lag_ms: float | None = None
+    is_full: bool = False
+    """It answers a check, not a mere look."""
     node_id: str = ""
     places: tuple[Place, ...] = ()
     """The cluster's nodes; empty where none were asked for."""
@@ -121,6 +123,7 @@ def _of_heliosdb(results: Results) -> Report:
         _int(local["term"]) if leads else shown,
         _int(local.get("lag_bytes")),
         _float(local.get("lag_ms")),
+        True,
         local["node_id"] or "",
         tuple(place for place in places if place is not None),
     )
@@ -129,7 +132,7 @@ def _of_heliosdb(results: Results) -> Report:
 def _of_postgres(row: Row) -> Report:
     leads = row[0] == "f"
     lsn = Lsn.parse(row[1]) if row[1] else Lsn(0)
-    return Report(leads, lsn, _int(row[2]) if len(row) > 2 else None)
+    return Report(leads, lsn) if len(row) == 2 else Report(leads, lsn, _int(row[2]), is_full=True)
 
 
 def _int(text: str | None) -> int | None:

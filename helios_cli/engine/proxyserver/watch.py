@@ -52,8 +52,8 @@ class Keeper(Protocol):
     def primary(self) -> Node | None:
         """Who leads; while nobody does every node is asked often."""
 
-    def heard(self, node: Node, told: Report) -> None:
-        """The node has answered."""
+    def heard(self, node: Node, told: Report, *, looked: bool = False) -> None:
+        """The node has answered; ``looked``: because somebody wants to know how far it is."""
 
     def lost(self, node: Node) -> None:
         """Its connection broke, and it has to show that it is there."""
@@ -166,12 +166,12 @@ class Watch:
     def _looked(self, news: int, answer: asyncio.Future[Results]) -> None:
         self._is_looking = False
         with contextlib.suppress(HeliosError, asyncio.CancelledError):
-            self._tell(report(answer.result(), is_heliosdb=self.node.is_heliosdb), news)
+            self._tell(report(answer.result(), is_heliosdb=self.node.is_heliosdb), news, looked=True)
 
-    def _tell(self, told: Report, news: int) -> None:
+    def _tell(self, told: Report, news: int, *, looked: bool = False) -> None:
         """Pass an answer on; ``news`` is what had been told when it was asked for."""
         if news == self._news:
-            self._keeper.heard(self.node, told)
+            self._keeper.heard(self.node, told, looked=looked)
         else:
             self.check()
 
