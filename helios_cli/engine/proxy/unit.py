@@ -111,6 +111,11 @@ class Unit:
         return self.executed[0].control if len(self.executed) == 1 else Control.NONE
 
     @property
+    def ends_unseen(self) -> bool:
+        """Whether it ends a block and does something else besides, so that nobody can ask what came of it."""
+        return any(one.chain or (one.has_control and one.control is Control.NONE) for one in self.executed)
+
+    @property
     def reads_only(self) -> bool:
         """Whether it begins a block that only reads."""
         return len(self.executed) == 1 and self.executed[0].read_only

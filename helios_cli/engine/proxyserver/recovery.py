@@ -209,7 +209,10 @@ class Recovery:
         block = client.block
         assert block is not None
         ends = unit.control is Control.COMMIT and client.was_sent and client.status == IN_BLOCK
-        if unit.control is Control.ROLLBACK and unit.closed:
+        if unit.ends_unseen and client.was_sent:
+            client.block = None
+            self._unknown(unit)
+        elif unit.control is Control.ROLLBACK and unit.closed:
             client.block = None
             client.recovery = None
             client.finish_locally(build_answer(unit, "ROLLBACK"))

@@ -83,6 +83,12 @@ class Sending(Placing):
             else:
                 Recovery(self).resume_block()
             return
+        if backend is not None and not unit.plain and self._reads_from_now_on(unit):
+            # It may run where no failover cuts it.
+            self.detach(backend)
+            backend.command("ROLLBACK", backend.clean_up)
+            Recovery(self).resume_block()
+            return
         if not unit.plain and local_answers.answered(self, unit):
             return
         if backend is None and not unit.executed and not unit.simple and local_answers.is_known(unit):
@@ -94,6 +100,18 @@ class Sending(Placing):
             self.wait_for_node(unit)
         else:
             self.agree(unit, backend)
+
+    def _reads_from_now_on(self, unit: Unit) -> bool:
+        """Whether a block that has just begun at the primary is told to only read, and a standby can go on with it."""
+        block, primary = self.block, self.proxy.cluster.primary
+        if block is None or block.read_only or len(block.units) != 1:
+            return False
+        if len(unit.executed) != 1 or unit.executed[0].why != "SET TRANSACTION":
+            return False
+        if not unit.closed or unit.access or not unit.reads_only or self.pins or primary is None:
+            return False
+        block.read_only = self.proxy.cluster.reader(self.floor, (primary,)) is not None
+        return block.read_only
 
     def agree(self, unit: Unit, backend: Backend) -> None:
         """Make the backend's session like the client's, then send."""
@@ -205,7 +223,12 @@ class Sending(Placing):
             name, self.own_name = self.own_name, ""
             return name
         if self.block is not None:
-            if unit.control is not Control.COMMIT or not self.block.wrote or self.status != IN_BLOCK:
+            if (
+                unit.control is not Control.COMMIT
+                or not self.block.wrote
+                or self.status != IN_BLOCK
+                or unit.ends_unseen
+            ):
                 return ""
         elif not unit.can_be_named:
             unit.wrapped = self.proxy.can_wrap(unit)
