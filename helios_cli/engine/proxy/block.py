@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from helios_cli.engine.proxy.settings_sync import Settings
-from helios_cli.engine.proxy.statement import Statement
 from helios_cli.engine.proxy.unit import Unit
 
 
 class Block:
     """One open block."""
 
-    __slots__ = (
-        "_bytes",
-        "_limit",
-        "attempts",
-        "lost",
-        "read_only",
-        "replayable",
-        "savepoints",
-        "units",
-        "wrote",
-        "wrote_surely",
-    )
+    __slots__ = ("_bytes", "_limit", "attempts", "lost", "read_only", "replayable", "units", "wrote", "wrote_surely")
 
     def __init__(self, *, read_only: bool, limit: int) -> None:
         """``limit`` bytes of statements are kept at most."""
@@ -35,22 +22,8 @@ class Block:
         self.units: list[tuple[Unit, bytes]] = []
         """Each with the digest of its whole answer."""
         self.attempts = 0
-        self.savepoints: list[tuple[str, Settings | None]] = []
-        """Those that are there, and what the block had set when they were made."""
         self._bytes = 0
         self._limit = limit
-
-    def mark(self, statement: Statement, settings: Settings | None) -> Settings | None:
-        """SAVEPOINT, RELEASE or ROLLBACK TO has succeeded in a block that has set ``settings``: what is set now."""
-        places = [index for index, (name, _) in enumerate(self.savepoints) if name == statement.savepoint]
-        if statement.why == "SAVEPOINT":
-            self.savepoints.append((statement.savepoint, settings))
-        elif places and statement.why == "RELEASE":
-            del self.savepoints[places[-1] :]
-        elif places:
-            del self.savepoints[places[-1] + 1 :]
-            return self.savepoints[-1][1]
-        return settings
 
     def add(self, unit: Unit, digest: bytes) -> None:
         """A unit is answered, and the block goes on."""

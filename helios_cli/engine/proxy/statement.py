@@ -56,8 +56,6 @@ class Statement:
     """BEGIN READ ONLY; SET TRANSACTION READ ONLY."""
     chain: bool = False
     """COMMIT or ROLLBACK AND CHAIN."""
-    savepoint: str = ""
-    """Of SAVEPOINT, RELEASE and ROLLBACK TO; ``why`` tells which."""
     named: bool = False
     """One write that commits by itself and takes a write id: it can be sent again under its name."""
     wraps: bool = False

@@ -302,8 +302,6 @@ class Client(Sending):
                 # PREPARE and advisory locks outlast the error behind them.
                 self.pins.add(statement.pins)
             return
-        if statement.savepoint and self.block is not None:
-            self._in_block = self.block.mark(statement, self._in_block)
         if statement.pins:
             self.pins.add(statement.pins)
         if statement.settings or statement.resets:

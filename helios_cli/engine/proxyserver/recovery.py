@@ -54,6 +54,8 @@ class Recovery:
         """What is done at the end of the answer in hand."""
         self._digest: xxhash.xxh3_128 | None = None
         self._replayed = 0
+        self._moves = False
+        """Nothing was lost: the block is better off elsewhere."""
         self._wraps = False
         """The unit runs in a block of ours."""
         self._held: list[bytes] = []
@@ -276,6 +278,11 @@ class Recovery:
 
     # Blocks ----------------------------------------------------------------------------------------------------------
 
+    def move_block(self) -> None:
+        """Begin the block at another node: nothing has been done in it yet."""
+        self._moves = True
+        self.resume_block()
+
     def resume_block(self) -> None:
         """Run the block again, up to the unit in hand."""
         client = self.client
@@ -304,13 +311,9 @@ class Recovery:
         if self._replayed == len(block.units):
             self._digest = None
             client.recovery = None
-            client.proxy.stats.replayed += 1
-            log.info(
-                "session %d: its block of %d units was run again on node %s",
-                client.pid,
-                self._replayed,
-                backend.node.name,
-            )
+            if not self._moves:
+                client.proxy.stats.replayed += 1
+                log.info("session %d: its block was run again on node %s", client.pid, backend.node.name)
             if client.unit is not None:
                 client.send_unit(client.unit, backend)
             return

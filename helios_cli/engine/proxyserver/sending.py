@@ -87,7 +87,7 @@ class Sending(Placing):
             # It may run where no failover cuts it.
             self.detach(backend)
             backend.command("ROLLBACK", backend.clean_up)
-            Recovery(self).resume_block()
+            Recovery(self).move_block()
             return
         if not unit.plain and local_answers.answered(self, unit):
             return
