@@ -3,7 +3,7 @@ _heliosdb_nano() {
     local word="${COMP_WORDS[COMP_CWORD]}" path="" item
     for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "$path $item" in
-            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " explain" | " explain failover" | " whatif" | " standby" | " standby list" | " standby add" | " standby remove" | " proxy" | " proxy start" | " proxy check" | " proxy config" | " proxy status" | " proxy nodes" | " proxy pools" | " proxy clients" | " proxy stats" | " proxy explain" | " proxy pause" | " proxy resume" | " proxy drain" | " proxy undrain" | " proxy reload" | " workload" | " workload run" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " user" | " user create" | " user list" | " user show" | " user password" | " user alter" | " user grant" | " user revoke" | " user drop" | " log" | " log inspect" | " log verify" | " log dump" | " scrub" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " config set" | " doctor" | " sim" | " sim run" | " demo" | " completion" | " version") path="$path $item" ;;
+            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " explain" | " explain failover" | " whatif" | " standby" | " standby list" | " standby add" | " standby remove" | " proxy" | " proxy start" | " proxy check" | " proxy config" | " proxy status" | " proxy nodes" | " proxy pools" | " proxy clients" | " proxy stats" | " proxy explain" | " proxy pause" | " proxy resume" | " proxy drain" | " proxy undrain" | " proxy reload" | " workload" | " workload run" | " workload mixed" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " user" | " user create" | " user list" | " user show" | " user password" | " user alter" | " user grant" | " user revoke" | " user drop" | " log" | " log inspect" | " log verify" | " log dump" | " scrub" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " config set" | " doctor" | " sim" | " sim run" | " demo" | " completion" | " version") path="$path $item" ;;
         esac
     done
     local words=""
@@ -49,8 +49,9 @@ _heliosdb_nano() {
         " proxy drain") words="--admin --config --token-file --timeout --force --dry-run --json --help" ;;
         " proxy undrain") words="--admin --config --token-file --timeout --dry-run --json --help" ;;
         " proxy reload") words="--admin --config --token-file --timeout --json --help" ;;
-        " workload") words="run ledger --help" ;;
-        " workload run") words="--host --port --username --user --dbname --password --sslmode --duration --interval --rate --clients --retry --timeout --table --any-node --ledger --verify --dry-run --json --help" ;;
+        " workload") words="run mixed ledger --help" ;;
+        " workload run") words="--host --port --username --user --dbname --password --sslmode --duration --interval --rate --clients --retry --timeout --reconnect --table --any-node --ledger --verify --dry-run --json --help" ;;
+        " workload mixed") words="--host --port --username --user --dbname --password --sslmode --duration --interval --timeout --table --seed --dry-run --json --help" ;;
         " workload ledger") words="verify show --help" ;;
         " workload ledger verify") words="--host --port --username --user --dbname --password --sslmode --timeout --names --json --help" ;;
         " workload ledger show") words="--json --help" ;;

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +22,7 @@ from helios_cli.commands._output import print_json
 if TYPE_CHECKING:
     from helios_cli.commands.load.account import Account
     from helios_cli.commands.load.ledger import Ledger
+    from helios_cli.commands.load.orders import Orders
     from helios_cli.commands.load.runner import Load, Runner
     from helios_cli.engine.net.pgclient import Target
 
@@ -75,8 +78,10 @@ Retry = Annotated[
     ),
 ]
 Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Silence after which a connection is given up.")
+    float,
+    typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Silence after which a connection is given up."),
 ]
+Reconnect = Annotated[bool, typer.Option("--reconnect", help="A connection for each statement, as psql -c makes one.")]
 Table = Annotated[str, typer.Option("--table", metavar="NAME", help="Where to; made when it is not there.")]
 AnyNode = Annotated[
     bool,
@@ -105,7 +110,8 @@ def run(
     rate: Rate = None,
     clients: Clients = 1,
     retry: Retry = 0.0,
-    timeout: Timeout = 30.0,
+    timeout: Timeout = 60.0,
+    reconnect: Reconnect = False,
     table: Table = "workload",
     any_node: AnyNode = False,
     ledger: NewLedger = None,
@@ -125,6 +131,8 @@ def run(
         heliosdb-nano workload run --host 127.0.0.1:5432,127.0.0.1:5442 --clients 16 --rate 0 --duration 30 --verify
 
         heliosdb-nano workload run --rate 200 --ledger before-failover.ledger --json
+
+        heliosdb-nano workload run --port 5400 --duration 90 --reconnect --verify
     """
     from helios_cli.commands.load.runner import Load
 
@@ -132,7 +140,8 @@ def run(
     _check_table(table)
     period = interval if rate is None else clients / rate if rate else 0.0
     name = f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
-    load = Load(name, table, clients, duration, period, retry, primary_only=len(hosts) > 1 and not any_node)
+    primary_only = len(hosts) > 1 and not any_node
+    load = Load(name, table, clients, duration, period, retry, primary_only, reconnect)
     path = ledger or Path(f"workload-{name}.ledger")
     if dry_run:
         return _say_plan(load, hosts, path, as_json)
@@ -162,8 +171,9 @@ def _hosts(
     )
     base = replace(base, application_name="heliosdb-workload", read_timeout=timeout)
     found = targets(named, base)
-    # A node that hangs takes connections and never answers: where there are others, it is not waited for long.
-    return [replace(one, timeout=min(timeout, CONNECT_S)) for one in found] if len(found) > 1 else found
+    # A node that hangs takes connections and never answers: where there are others, it is not waited for long. A proxy
+    # answers a login when there is a node for it.
+    return [replace(one, timeout=min(timeout, CONNECT_S) if len(found) > 1 else timeout) for one in found]
 
 
 def _check_table(table: str) -> None:
@@ -171,6 +181,89 @@ def _check_table(table: str) -> None:
 
     if not TABLE_NAME.fullmatch(table):
         raise typer.BadParameter(f"--table takes a plain name in small letters, not {table!r}")
+
+
+@app.command(context_settings={"help_option_names": ["--help"]})
+def mixed(
+    host: Hosts = None,
+    port: Port = None,
+    user: User = None,
+    dbname: Database = None,
+    password: Password = None,
+    sslmode: SslMode = None,
+    duration: Duration = 180.0,
+    interval: Annotated[
+        float, typer.Option("--interval", metavar="SECONDS", min=0, help="From the end of an operation to the next.")
+    ] = 0.5,
+    timeout: Timeout = 60.0,
+    table: Annotated[str, typer.Option("--table", metavar="NAME", help="Where to; made anew.")] = "app_orders",
+    seed: Annotated[int | None, typer.Option("--seed", help="Draw the same operations again.")] = None,
+    dry_run: DryRun = False,
+    as_json: _options.Json = False,
+) -> int:
+    """Read and write orders as an application does, 7 reads to 3 writes, each on a connection of its own.
+
+    For a proxy, or a node, whose cluster loses nodes meanwhile. Every acknowledged order is looked up at the end. Exit
+    code 0 when every operation succeeded, 6 when some failed, 1 when an order is missing, 3 when nobody answers at all.
+
+    Examples:
+
+        heliosdb-nano workload mixed --port 5400
+
+        heliosdb-nano workload mixed --host 127.0.0.1 --port 5400 --duration 60 --interval 0.1 --json
+    """
+    from helios_cli.commands.load.orders import Orders
+    from helios_cli.commands.load.session import Session
+
+    hosts = _hosts(host, port, user, dbname, password, sslmode, timeout)
+    _check_table(table)
+    if dry_run:
+        places = ", ".join(f"{one.host}:{one.port}" for one in hosts)
+        typer.echo(f"table {table} is dropped and made anew on {places}, and used for {duration:g} s")
+        return ExitCode.OK
+    session = Session(hosts, primary_only=len(hosts) > 1, reconnects=True)
+    orders = Orders(session, table, duration, interval, random.Random(seed))
+    seconds, missing = _trade(orders, as_json)
+    if as_json:
+        print_json({**orders.record(seconds), "missing": missing})
+    else:
+        _say_orders(orders, seconds, missing)
+    return ExitCode.FAILED if missing else ExitCode.DEGRADED if orders.failed else ExitCode.OK
+
+
+def _trade(orders: Orders, as_json: bool) -> tuple[float, list[int]]:
+    """Run it, and look for what was acknowledged; Ctrl-C and SIGTERM end it in order."""
+    if not as_json:
+        print("Setting up test environment...", flush=True)
+    orders.prepare()
+    length = f" ({orders.seconds:g}s)" if orders.seconds else ""
+    if not as_json:
+        print(f"Starting application continuity test{length}...\nPress Ctrl+C to stop\n", flush=True)
+    one_line = sys.stdout.isatty()
+
+    def show(line: str, succeeded: bool) -> None:
+        if not as_json:
+            before, after = ("\r" if succeeded else "\n", "") if one_line else ("", "\n")
+            print(before + line, end=after, flush=True)
+
+    before = {
+        number: signal.signal(number, lambda *_: orders.stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        seconds = orders.run(show)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return seconds, orders.missing()
+
+
+def _say_orders(orders: Orders, seconds: float, missing: list[int]) -> None:
+    from helios_cli.commands.load.orders import summary
+
+    lines = ["", f"Acknowledged orders: {len(orders.acknowledged)}, missing: {len(missing)}"]
+    lines += [f"Longest operation: {orders.longest_s * 1000:.0f} ms"]
+    lines += [f"Error: {text} ({count} times)" for text, count in orders.errors.most_common(5)]
+    print("\n".join([*lines, "", *summary(orders.record(seconds))]), flush=True)
 
 
 def _execute(load: Load, hosts: list[Target], path: Path, as_json: bool) -> tuple[Runner, float]:

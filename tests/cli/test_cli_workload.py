@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from support.node_process import MakeNode, NodeProcess, wait_until
 
 from helios_cli.cli import main
-from helios_cli.commands.load import account, ledger, runner, session, statistics
+from helios_cli.commands.load import account, ledger, orders, runner, session, statistics
 from helios_cli.engine.errors import ConfigError, HeliosError, OutcomeUnknown, ReadOnlyError
 from helios_cli.engine.net.pgclient import CannotConnect, ConnectionLost, Target
 
@@ -235,6 +236,93 @@ def test_a_read_only_host_is_left_for_one_that_writes(capsys: pytest.CaptureFixt
     assert json.loads(out)["failed"] == 0
 
 
+def test_a_connection_for_each_statement_reads_what_the_one_before_wrote(
+    capsys: pytest.CaptureFixture[str], make_node: MakeNode
+) -> None:
+    primary = make_node("--replication-role", "primary")
+    standby = make_node(
+        "--replication-role", "standby", "--primary-host", "127.0.0.1", "--primary-port", str(primary.native_port)
+    )
+    hosts = f"127.0.0.1:{primary.pg_port},127.0.0.1:{standby.pg_port}"
+    code, out, err = call(
+        capsys, "workload", "run", "--host", hosts, "--duration", 1, "--interval", 0.1, "--reconnect", "--json"
+    )
+    assert code == 0, out + err
+    record = json.loads(out)
+    assert record["connects"] == 2 * record["iterations"] > 4
+    targets = [Target(port=primary.pg_port), Target(port=standby.pg_port)]
+    there = session.Session(targets, primary_only=False, reconnects=True)
+    there.write("CREATE TABLE seen (a int)")
+    elsewhere = session.Session(targets[1:], primary_only=False, reconnects=True)
+    for number in range(20):
+        there.write(f"INSERT INTO seen VALUES ({number})")
+        elsewhere._token = there._token
+        assert elsewhere.execute("SELECT count(*) FROM seen").rows == [(str(number + 1),)]
+
+
+def test_orders_are_read_and_written_as_the_continuity_test_does(
+    capsys: pytest.CaptureFixture[str], node: NodeProcess
+) -> None:
+    code, out, err = call(capsys, "workload", "mixed", *on(node), "--duration", 2, "--interval", 0.02, "--seed", 1)
+    assert code == 0, out + err
+    lines = out.splitlines()
+    assert lines[:4] == [
+        "Setting up test environment...", "Starting application continuity test (2s)...", "Press Ctrl+C to stop", "",
+    ]  # fmt: skip
+    pattern = re.compile(r"\[\d\d:\d\d:\d\d\] Iter (\d+): (?:READ|WRITE) ✓ \((\d+) reads, (\d+) writes, 0 failed\)")
+    found = [tuple(map(int, match.groups())) for match in map(pattern.fullmatch, lines) if match]
+    assert [(number, reads + writes) for number, reads, writes in found] == [(n, n) for n in range(1, len(found) + 1)]
+    count, reads, writes = found[-1]
+    assert lines[-11:] == [
+        "╔════════════════════════════════════════════════════════════════╗",
+        "║              Application Continuity Test Results               ║",
+        "╚════════════════════════════════════════════════════════════════╝", "",
+        "Duration: 2s", f"Total ops: {count}", f"Successful: {count}", "Failed: 0", f"Read ops: {reads}",
+        f"Write ops: {writes}", "Success rate: 100.00%",
+    ]  # fmt: skip
+    with node.connect() as connection:
+        assert connection.execute("SELECT count(*), min(status) FROM app_orders").fetchone() == (writes, "pending")
+
+
+def test_orders_that_fail_or_are_gone_are_told(capsys: pytest.CaptureFixture[str], node: NodeProcess) -> None:
+    with node.connect() as connection:
+        connection.execute("CREATE TABLE mine (id int)")
+    arguments = ("workload", "mixed", *on(node), "--interval", 0.02, "--seed", 1)
+    code, _, err = call(capsys, *arguments, "--table", "mine")
+    assert (code, "is not one of orders" in err) == (1, True)
+    hosts = [Target(port=node.pg_port)]
+    made = orders.Orders(session.Session(hosts, primary_only=False, reconnects=True), "t", 1.0, 0.0, random.Random(1))
+    made.prepare()
+    lines: list[tuple[str, bool]] = []
+
+    def show(line: str, succeeded: bool) -> None:
+        lines.append((line, succeeded))
+        if made.writes == 3:
+            made.stopped.set()
+
+    made.run(show)
+    with node.connect() as connection:
+        first, second, _ = made.acknowledged
+        connection.execute("DELETE FROM t WHERE id = %s", (first,))
+        connection.execute("UPDATE t SET amount = -5 WHERE id = %s", (second,))
+        assert made.missing() == [first, second]
+        connection.execute("ALTER TABLE t RENAME TO u")
+    made.stopped.clear()
+    before = made.operations
+
+    def show_one(line: str, succeeded: bool) -> None:
+        lines.append((line, succeeded))
+        made.stopped.set()
+
+    made.run(show_one)
+    assert re.search(rf"Iter {before + 1}: (READ|WRITE) ✗ - 42P01 ", lines[-1][0])
+    assert lines[-1][1] is False
+    assert orders.summary(made.record(3.0))[-4:] == [
+        "Failed: 1", f"Read ops: {made.reads}", "Write ops: 3",
+        f"Success rate: {(before * 10_000 // (before + 1)) / 100:.2f}%",
+    ]  # fmt: skip
+
+
 def test_nobody_there_and_wrong_options(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = call(capsys, "workload", "run", "--host", "127.0.0.1:1", "--duration", 1)
     assert code == 3
@@ -242,6 +330,8 @@ def test_nobody_there_and_wrong_options(capsys: pytest.CaptureFixture[str], tmp_
     assert list(tmp_path.iterdir()) == []
     assert call(capsys, "workload", "run", "--host", "a:b")[0] == 2
     assert call(capsys, "workload", "run", "--table", "a; DROP TABLE b")[0] == 2
+    assert call(capsys, "workload", "mixed", "--host", "127.0.0.1:1")[0] == 3
+    assert call(capsys, "workload", "mixed", "--table", "a; DROP TABLE b")[0] == 2
     assert call(capsys, "workload", "ledger", "verify", "none.ledger")[0] == 2
 
 
@@ -252,3 +342,5 @@ def test_a_dry_run_asks_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     plan = json.loads(out)
     assert (plan["hosts"], plan["period_s"]) == (["127.0.0.1:1", "127.0.0.1:2"], 0.5)
+    code, out, _ = call(capsys, "workload", "mixed", "--port", 1, "--duration", 9, "--dry-run")
+    assert (code, out) == (0, "table app_orders is dropped and made anew on 127.0.0.1:1, and used for 9 s\n")

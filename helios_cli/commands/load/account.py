@@ -8,6 +8,7 @@ from typing import Any
 
 from helios_cli.commands.load.ledger import Ledger, Seqs, count
 from helios_cli.commands.load.runner import payload
+from helios_cli.commands.load.session import AT_PRIMARY
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.pgclient import PgClient, Target
 
@@ -54,7 +55,8 @@ def take_account(ledger: Ledger, target: Target) -> Account:
     twice, wrong = set(), set()
     present = 0
     with PgClient(target) as client:
-        for result in client.stream(f"SELECT client, seq, payload FROM {ledger.table} WHERE run = '{ledger.run}'"):
+        of_run = f"FROM {ledger.table} WHERE run = '{ledger.run}'"
+        for result in client.stream(f"SELECT client, seq, payload {of_run} {AT_PRIMARY}"):
             for texts in result.rows:
                 number, seq = int(texts[0] or 0), int(texts[1] or 0)
                 present += 1

@@ -40,6 +40,8 @@ class Load:
     retry_s: float
     """How long a write that surely did not happen, or a read, is tried again."""
     primary_only: bool
+    reconnects: bool = False
+    """Each statement has a connection of its own."""
 
 
 class Runner:
@@ -53,7 +55,9 @@ class Runner:
         self._stop = threading.Event()
         self._broken: OSError | None = None
         self._begin = 0.0
-        self._sessions = [Session(hosts, primary_only=load.primary_only) for _ in range(load.clients)]
+        self._sessions = [
+            Session(hosts, primary_only=load.primary_only, reconnects=load.reconnects) for _ in range(load.clients)
+        ]
         self._threads = [
             threading.Thread(target=self._client, args=(number,), name=f"client-{number}", daemon=True)
             for number in range(1, load.clients + 1)
@@ -141,7 +145,7 @@ class Runner:
         deadline = time.monotonic() + load.retry_s
         while True:
             try:
-                session.execute(insert_sql(load.table, load.run, client, seq))
+                session.write(insert_sql(load.table, load.run, client, seq))
             except HeliosError as error:
                 if is_unknown(error):
                     self._ledger.add(f"unknown {client} {seq} {error.sqlstate}")

@@ -21,6 +21,9 @@ DEFINITION: Final = (
 OUTCOME_UNKNOWN: Final = ("57P01", "57P02", "40003")
 """Beside class 08: a session that is ended while it waits for its commit does not learn of it."""
 
+AT_PRIMARY: Final = "/* helios: primary */"
+"""In a query: a proxy sends it to whoever has every acknowledged write."""
+
 ELSEWHERE: Final = ("25006", "57P03", "53300")
 """Answers of a node that cannot serve this client, while another perhaps can."""
 
@@ -50,10 +53,18 @@ def is_unknown(error: HeliosError) -> bool:
 class Session:
     """A connection to one of several hosts, made when it is needed."""
 
-    def __init__(self, hosts: Sequence[Target], *, primary_only: bool, first: int = 0) -> None:
-        """``primary_only`` passes over hosts that say that they are standbys; ``first`` is where to begin."""
+    def __init__(
+        self, hosts: Sequence[Target], *, primary_only: bool, first: int = 0, reconnects: bool = False
+    ) -> None:
+        """``primary_only`` passes over hosts that say that they are standbys; ``first`` is where to begin.
+        ``reconnects``: each statement has a connection of its own, as ``psql -c`` makes one.
+        """
         self._hosts = hosts
         self._primary_only = primary_only
+        self._reconnects = reconnects
+        self._token: str | None = None
+        """The state that a new connection's queries must at least see; None: any."""
+        self._writing = False
         self._at = first % len(hosts)
         self._client: PgClient | None = None
         self.connects = 0
@@ -73,6 +84,26 @@ class Session:
                 self.close()
                 self._at = (self._at + 1) % len(self._hosts)
             raise
+        finally:
+            if self._reconnects and not self._writing:
+                self.close()
+
+    def write(self, sql: str) -> None:
+        """Run a statement that writes; connections that are made later read what it has written.
+
+        Raises:
+            CannotConnect, HeliosError: as :meth:`execute`.
+        """
+        self._writing = True
+        try:
+            self.execute(sql)
+            if self._reconnects:
+                with contextlib.suppress(HeliosError):  # a plain PostgreSQL has no token
+                    self._token = self.execute("SHOW helios.lsn").rows[0][0]
+        finally:
+            self._writing = False
+            if self._reconnects:
+                self.close()
 
     def close(self) -> None:
         """End the connection; the next statement makes another."""
@@ -94,6 +125,8 @@ class Session:
                 if not self._primary_only or client.parameters.get("in_hot_standby") != "on":
                     self._client = client
                     self.connects += 1
+                    if self._token is not None:
+                        client.execute(f"SET helios.min_lsn = '{self._token}'")
                     return client
                 client.close()
                 problem = problem or CannotConnect(f"{target.host}:{target.port} is a standby")
