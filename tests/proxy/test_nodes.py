@@ -18,7 +18,7 @@ from support.node_process import MakeNode, NodeProcess, wait_until
 from support.watched import Watched, watched
 
 from helios_cli.engine.config.proxy import NodeSettings, ProxySettings
-from helios_cli.engine.proxyserver.nodes import State
+from helios_cli.engine.proxyserver.node import State
 from helios_cli.engine.types import Lsn, Token
 
 Watch = Callable[..., Watched]

@@ -14,7 +14,7 @@ from support.postgres_pair import PostgresPair
 from support.watched import WAIT_S, Watched, as_nodes, watched
 
 from helios_cli.engine.config.proxy import ProxySettings
-from helios_cli.engine.proxyserver.nodes import State
+from helios_cli.engine.proxyserver.node import State
 
 Watch = Callable[..., Watched]
 

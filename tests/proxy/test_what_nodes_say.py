@@ -13,7 +13,7 @@ from support.fake_node import READY, FakeNode, message, result
 from support.node_process import wait_until
 from support.watched import Watched, as_nodes, watched
 
-from helios_cli.engine.proxyserver.nodes import State
+from helios_cli.engine.proxyserver.node import State
 from helios_cli.engine.types import Lsn
 
 NEVER = {"health_check_interval": 600.0}

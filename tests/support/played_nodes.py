@@ -11,7 +11,7 @@ from support.played_server import Server, Store
 from helios_cli.engine.config.proxy import NodeSettings, ProxySettings
 from helios_cli.engine.proxyserver.backend import Backend
 from helios_cli.engine.proxyserver.client import Client
-from helios_cli.engine.proxyserver.nodes import Node, State
+from helios_cli.engine.proxyserver.node import Node, State
 from helios_cli.engine.proxyserver.pool import Pool
 from helios_cli.engine.proxyserver.proxy import Proxy
 

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from support.node_process import wait_until
 
 from helios_cli.engine.config.proxy import NodeSettings, ProxySettings
-from helios_cli.engine.proxyserver.nodes import Cluster, Node, State
+from helios_cli.engine.proxyserver.node import Node, State
+from helios_cli.engine.proxyserver.nodes import Cluster
 
 T = TypeVar("T")
 WAIT_S = 60.0

@@ -19,7 +19,7 @@ from helios_cli.engine.wire import backend as messages
 from helios_cli.engine.wire import client as wire
 
 if TYPE_CHECKING:
-    from helios_cli.engine.proxyserver.nodes import Node
+    from helios_cli.engine.proxyserver.node import Node
     from helios_cli.engine.proxyserver.pool import Pool
 
 log = logging.getLogger(__name__)

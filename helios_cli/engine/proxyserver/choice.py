@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from helios_cli.engine.proxy.balance import ROUND_ROBIN, chooser
 
 if TYPE_CHECKING:
-    from helios_cli.engine.proxyserver.nodes import Node
+    from helios_cli.engine.proxyserver.node import Node
 
 EVERY_FLOOR: Final = 1 << 64
 """More than any LSN."""

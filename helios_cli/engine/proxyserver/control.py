@@ -17,7 +17,7 @@ from helios_cli.engine.types import Lsn, Token
 
 if TYPE_CHECKING:
     from helios_cli.engine.config.proxy_change import Change
-    from helios_cli.engine.proxyserver.nodes import Node
+    from helios_cli.engine.proxyserver.node import Node
     from helios_cli.engine.proxyserver.proxy import Proxy
 
 LOOK_S: Final = 0.02

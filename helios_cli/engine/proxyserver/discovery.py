@@ -14,7 +14,7 @@ from helios_cli.engine.proxyserver.questions import HELIOS_CHECK, PRODUCT, Repor
 
 if TYPE_CHECKING:
     from helios_cli.engine.config.proxy import ProxySettings
-    from helios_cli.engine.proxyserver.nodes import Node
+    from helios_cli.engine.proxyserver.node import Node
 
 log = logging.getLogger(__name__)
 

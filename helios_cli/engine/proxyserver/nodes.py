@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Coroutine
-from enum import Enum
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.proxy.reads import Limits, Reader, readers
 from helios_cli.engine.proxy.roles import Claim, lead_of
 from helios_cli.engine.proxyserver.choice import Choice
-from helios_cli.engine.proxyserver.discovery import Discovery
-from helios_cli.engine.proxyserver.watch import Watch, account_of
+from helios_cli.engine.proxyserver.members import Members
+from helios_cli.engine.proxyserver.node import Node, State
 from helios_cli.engine.replication.lag import LogClock
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
     from helios_cli.engine.config.proxy import ProxySettings
-    from helios_cli.engine.proxy.topology import Place
     from helios_cli.engine.proxyserver.questions import Announcement, Report
 
 log = logging.getLogger(__name__)
@@ -28,79 +26,17 @@ HANDOVER_S: Final = 15.0
 """A switchover of which nothing more is heard for so long has come to nothing."""
 
 
-class State(Enum):
-    """Whether a node is given statements."""
-
-    HEALTHY = "healthy"
-    UNHEALTHY = "unhealthy"
-    DRAINING = "draining"
-    """What runs there may end; nothing new comes."""
-    DISABLED = "disabled"
-
-
-class Node:
-    """One node, as it was last heard of."""
-
-    def __init__(self, name: str, host: str, port: int, *, weight: int = 1, enabled: bool = True) -> None:
-        self.name = name
-        self.host = host
-        self.port = port
-        self.weight = weight
-        self.state = State.UNHEALTHY if enabled else State.DISABLED
-        self.is_heliosdb = True
-        """Else plain PostgreSQL."""
-        self.role = ""
-        """``primary`` or ``standby``; empty before it has been heard; ``deposed``: it claims to lead, and does not."""
-        self.term = 0
-        """Of a HeliosDB node the cluster's, of plain PostgreSQL the timeline."""
-        self.lsn = 0
-        """A query that comes now sees at least this."""
-        self.lag_bytes = 0
-        self.lag_ms = 0.0
-        self.latency_s = 0.0
-        self.active = 0
-        """Units in hand there; kept by the pools."""
-        self.generation = 0
-        """Raised when every connection to it must go: it was lost, it leads no longer, its address has changed."""
-        self.leads = False
-        """It says so."""
-        self.is_handing_over = False
-        """It gives the lead away: it takes no new writes, and what it has begun may end."""
-        self.handover_ends = 0.0
-        """When that has come to nothing, by the loop's clock."""
-        self.is_draining = False
-        """An operator wants it to get nothing new."""
-        self.is_enabled = enabled
-        self.hint = ""
-        """Its role by the configuration."""
-        self.is_lost = False
-        """Since it was lost it has not answered."""
-        self.began_anew = True
-        """Since its connection was made it has not answered: what it shows may be less than before."""
-        self.reason = ""
-        """Why it was not reached when it was last tried; empty when it was."""
-
-    def __repr__(self) -> str:
-        return f"<Node {self.name} {self.host}:{self.port} {self.role or 'unheard'} {self.state.value}>"
-
-
-class Cluster:
+class Cluster(Members):
     """All nodes, who of them leads, and the watches that keep this true. One per proxy process."""
 
     def __init__(self, settings: ProxySettings, loop: asyncio.AbstractEventLoop) -> None:
-        self.nodes: dict[str, Node] = {}
+        super().__init__(settings, loop)
         self.primary: Node | None = None
         """Who takes writes now; None while nobody is known to."""
         self.term = 0
         """The highest that was heard; a node that claims to lead in a lower one is not believed."""
         self.on_change: list[Callable[[Node], None]] = []
         """Called when a node's state, role or generation has changed."""
-        self._settings = settings
-        self._loop = loop
-        self.account = account_of(settings)
-        """As whom the watches log in."""
-        self._watches: dict[str, Watch] = {}
-        self._ending: set[asyncio.Task[None]] = set()
         self._choice = Choice()
         self._log_clock = LogClock()
         """When the primary was where, for standbys that do not know how far behind they are."""
@@ -115,23 +51,15 @@ class Cluster:
         """There has been no primary."""
         self._tried = asyncio.Event()
         self._routing = ""
-        self._discovery = Discovery(settings, loop, self._found) if not settings.nodes else None
 
     async def start(self) -> None:
         """Watch the nodes, and find out who leads: until all of them were asked, for a health check's time at most."""
-        self._configure(self._settings)
+        self.configure(self._settings)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.health_check_timeout):
                 while not self._watches or not all(watch.has_tried for watch in self._watches.values()):
                     self._tried.clear()
                     await self._tried.wait()
-
-    async def stop(self) -> None:
-        """End every watch."""
-        if self._discovery is not None:
-            await self._discovery.stop()
-        watches, self._watches = list(self._watches.values()), {}
-        await asyncio.gather(*(watch.end() for watch in watches), *self._ending)
 
     def apply(self, settings: ProxySettings) -> None:
         """Other settings: nodes come and go, limits change.
@@ -139,15 +67,7 @@ class Cluster:
         Raises:
             ConfigError: a file of ``[backend_tls]`` cannot be used; everything stays as it was.
         """
-        before, self.account = self.account, account_of(settings)
-        self._settings = settings
-        for watch in self._watches.values():
-            watch.set(settings, self.account)
-            if (before.user, before.password, before.database) != (
-                self.account.user, self.account.password, self.account.database,
-            ):  # fmt: skip
-                watch.suspect("another account")
-        self._configure(settings)
+        self.configure(settings)
         self._settle()
 
     # What statements ask -----------------------------------------------------------------------------------------
@@ -313,68 +233,6 @@ class Cluster:
             node.is_handing_over = False
             self._settle()
 
-    # Which nodes there are ---------------------------------------------------------------------------------------
-
-    def _configure(self, settings: ProxySettings) -> None:
-        if settings.nodes:
-            if self._discovery is not None:
-                self._later(self._discovery.stop())
-                self._discovery = None
-            wanted = {one.name: one for one in settings.nodes}
-            for name in [name for name in self.nodes if name not in wanted]:
-                self._remove(name)
-            for one in settings.nodes:
-                node = self._add(one.name, one.host, one.port, enabled=one.enabled)
-                node.weight, node.hint = one.weight, one.role
-            self.nodes = {name: self.nodes[name] for name in wanted}
-            return
-        if self._discovery is None:
-            self._discovery = Discovery(settings, self._loop, self._found)
-        self._discovery.apply(settings, self.account)
-
-    def _found(self, places: dict[str, Place]) -> None:
-        """The cluster has these nodes."""
-        for name in [name for name in self.nodes if name not in places]:
-            log.info("node %s is gone from the cluster", name)
-            self._remove(name)
-        for place in places.values():
-            if place.name not in self.nodes:
-                log.info("node %s of the cluster is at %s:%d", place.name, place.host, place.port)
-            self._add(place.name, place.host, place.port)
-
-    def _add(self, name: str, host: str, port: int, *, enabled: bool = True) -> Node:
-        node = self.nodes.get(name)
-        if node is not None and (node.host, node.port) != (host, port):
-            node.host, node.port = host, port
-            node.generation += 1
-            if name in self._watches:
-                self._watches[name].suspect("another address")
-        if node is None:
-            node = self.nodes[name] = Node(name, host, port, enabled=enabled)
-        node.is_enabled = enabled
-        if enabled and name not in self._watches:
-            self._watches[name] = Watch(node, self._settings, self.account, self._loop, self)
-            self._watches[name].begin()
-        elif not enabled and name in self._watches:
-            self._later(self._watches.pop(name).end())
-            node.generation += 1
-        return node
-
-    def _remove(self, name: str) -> None:
-        node, watch = self.nodes.pop(name), self._watches.pop(name, None)
-        if watch is not None:
-            self._later(watch.end())
-        node.is_enabled, node.leads = False, False
-        node.state = State.DISABLED
-        node.generation += 1
-        self._told.pop(name, None)
-        self._call(node)
-
-    def _later(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
     # What follows from it ----------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
@@ -462,6 +320,11 @@ class Cluster:
         if node.role and (before is None or before[1] != node.role):
             was = f", was {before[1]}" if before is not None and before[1] else ""
             log.info("role change: node %s is %s in term %d%s", node.name, _article(node.role), node.term, was)
+        self._call(node)
+
+    def gone(self, node: Node) -> None:
+        """A node is none any more."""
+        self._told.pop(node.name, None)
         self._call(node)
 
     def _call(self, node: Node) -> None:

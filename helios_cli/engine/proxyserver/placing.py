@@ -16,7 +16,7 @@ from helios_cli.engine.proxyserver.dialogue import Dialogue
 
 if TYPE_CHECKING:
     from helios_cli.engine.proxyserver.client import Client
-    from helios_cli.engine.proxyserver.nodes import Node
+    from helios_cli.engine.proxyserver.node import Node
     from helios_cli.engine.proxyserver.pool import Pool
     from helios_cli.engine.proxyserver.proxy import Proxy
     from helios_cli.engine.wire.scram import ClientKeys

@@ -12,7 +12,7 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxyserver.backend import Backend
 
 if TYPE_CHECKING:
-    from helios_cli.engine.proxyserver.nodes import Node
+    from helios_cli.engine.proxyserver.node import Node
     from helios_cli.engine.proxyserver.proxy import Proxy
     from helios_cli.engine.wire.scram import ClientKeys
 

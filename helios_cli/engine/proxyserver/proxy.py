@@ -24,7 +24,8 @@ from helios_cli.engine.proxyserver.backend import Backend
 from helios_cli.engine.proxyserver.client import Client, stopping
 from helios_cli.engine.proxyserver.counts import Counts
 from helios_cli.engine.proxyserver.link import Account, Link
-from helios_cli.engine.proxyserver.nodes import Cluster, Node, State
+from helios_cli.engine.proxyserver.node import Node, State
+from helios_cli.engine.proxyserver.nodes import Cluster
 from helios_cli.engine.proxyserver.pool import SWEEP_S, Pool, Pools
 from helios_cli.engine.wire import client as wire
 

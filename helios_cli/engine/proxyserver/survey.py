@@ -12,7 +12,7 @@ from helios_cli.engine.types import Lsn
 if TYPE_CHECKING:
     from helios_cli.engine.proxyserver.backend import Backend
     from helios_cli.engine.proxyserver.client import Client
-    from helios_cli.engine.proxyserver.nodes import Node
+    from helios_cli.engine.proxyserver.node import Node
     from helios_cli.engine.proxyserver.pool import Pool
     from helios_cli.engine.proxyserver.proxy import Proxy
 

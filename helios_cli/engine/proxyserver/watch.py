@@ -29,7 +29,7 @@ from helios_cli.engine.proxyserver.tls import backend_context
 
 if TYPE_CHECKING:
     from helios_cli.engine.config.proxy import ProxySettings
-    from helios_cli.engine.proxyserver.nodes import Node
+    from helios_cli.engine.proxyserver.node import Node
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,8 @@ BRIEF_S: Final = 1.0
 class Keeper(Protocol):
     """Who is told."""
 
-    @property
-    def primary(self) -> Node | None:
-        """Who leads; while nobody does every node is asked often."""
+    primary: Node | None
+    """Who leads; while nobody does every node is asked often."""
 
     def heard(self, node: Node, told: Report, *, looked: bool = False) -> None:
         """The node has answered; ``looked``: because somebody wants to know how far it is."""

@@ -11,7 +11,8 @@ import pytest
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.pgclient import ConnectionLost
 from helios_cli.engine.proxyserver import asking
-from helios_cli.engine.proxyserver.nodes import Cluster, Node
+from helios_cli.engine.proxyserver.node import Node
+from helios_cli.engine.proxyserver.nodes import Cluster
 
 
 class Nodes:

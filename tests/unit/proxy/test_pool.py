@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from helios_cli.engine.proxyserver.nodes import Node
+from helios_cli.engine.proxyserver.node import Node
 from helios_cli.engine.proxyserver.pool import Pool
 from helios_cli.engine.proxyserver.proxy import Proxy
 
