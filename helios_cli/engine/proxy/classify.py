@@ -187,6 +187,7 @@ def _combined(statements: list[Statement]) -> Statement:
         resets=resets,
         discards=any(one.discards for one in statements),
         pins=next((one.pins for one in statements if one.pins), ""),
+        unpins=tuple([name for one in statements for name in one.unpins]),
         frees=None if not frees else "" if "" in frees else frees[-1],
         copies_in=any(one.copies_in for one in statements),
         wraps=any(one.named for one in statements)

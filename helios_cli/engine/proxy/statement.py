@@ -68,6 +68,8 @@ class Statement:
     """DISCARD ALL: what pinned the session is gone, and so are its prepared statements."""
     pins: str = ""
     """Why the session must keep its backend from now on, for people: ``temporary table``, ``LISTEN``."""
+    unpins: tuple[str, ...] = ()
+    """Such reasons that are gone; one that ends in ``*`` is for all that begin so."""
     savepoint: str = ""
     """Of SAVEPOINT, RELEASE and ROLLBACK TO: its name."""
     frees: str | None = None
@@ -82,7 +84,6 @@ class Statement:
     """It leaves nothing behind that the proxy has to look after."""
 
     def __post_init__(self) -> None:
-        left = (
-            self.control.value or self.settings or self.pins or self.frees is not None or self.shows or self.copies_in
-        )
-        object.__setattr__(self, "plain", not (left or self.resets or self.discards or self.has_control))
+        left = self.settings or self.pins or self.unpins or self.frees is not None or self.shows or self.copies_in
+        ends = self.control.value or self.resets or self.discards or self.has_control
+        object.__setattr__(self, "plain", not (left or ends))

@@ -154,7 +154,7 @@ def _deallocate(fields: Node, _text: str) -> Statement:
 def _declare(fields: Node, _text: str) -> Statement:
     inner = _inner(fields["query"])
     if fields.get("options", 0) & _HOLD:
-        return Statement(Access.WRITE, "WITH HOLD", pins="WITH HOLD cursor")
+        return Statement(Access.WRITE, "WITH HOLD", pins=f"WITH HOLD cursor {fields['portalname']}")
     return Statement(inner.access, f"DECLARE {inner.why}", pins=inner.pins)
 
 
@@ -162,8 +162,12 @@ def _fetch(fields: Node, _text: str) -> Statement:
     return Statement(Access.READ, "MOVE" if fields.get("ismove") else "FETCH")
 
 
-def _close(_fields: Node, _text: str) -> Statement:
-    return Statement(Access.READ, "CLOSE")
+def _close(fields: Node, _text: str) -> Statement:
+    return Statement(Access.READ, "CLOSE", unpins=(f"WITH HOLD cursor {fields.get('portalname') or '*'}",))
+
+
+def _unlisten(fields: Node, _text: str) -> Statement:
+    return Statement(Access.WRITE, "UNLISTEN", unpins=() if fields.get("conditionname") else ("LISTEN",))
 
 
 def _listen(_fields: Node, _text: str) -> Statement:
@@ -230,7 +234,6 @@ _UNNAMED: Final = {
     "ClusterStmt": "CLUSTER",
     "DoStmt": "DO",
     "NotifyStmt": "NOTIFY",
-    "UnlistenStmt": "UNLISTEN",
     "VacuumStmt": "VACUUM",
 }
 """What the primary alone runs, and takes no write id for, or cannot with one: procedures end transactions."""
@@ -294,6 +297,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "DeclareCursorStmt": _declare,
     "FetchStmt": _fetch,
     "ClosePortalStmt": _close,
+    "UnlistenStmt": _unlisten,
     "ListenStmt": _listen,
     "LoadStmt": _load,
     "ExplainStmt": _explain,

@@ -304,6 +304,9 @@ class Client(Sending):
             return
         if statement.pins:
             self.pins.add(statement.pins)
+        for gone in statement.unpins if self.pins else ():
+            begins = gone.removesuffix("*")
+            self.pins -= {pin for pin in self.pins if pin == gone or (begins != gone and pin.startswith(begins))}
         if statement.settings or statement.resets:
             self._set(statement, backend)
         if statement.savepoint and self.block is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.proxy.prepared import ParseStep
+from helios_cli.engine.proxy.prepared import CloseStep, ParseStep
 from helios_cli.engine.proxy.statement import Control
 from helios_cli.engine.proxy.unit import BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, Unit
 from helios_cli.engine.wire import backend as messages
@@ -60,9 +60,12 @@ def answered(client: Sending, unit: Unit) -> bool:
 
 
 def is_known(unit: Unit) -> bool:
-    """Whether a unit only prepares what some node has taken before: no backend is needed for that."""
+    """Whether a unit only prepares what some node has taken before, or closes statements: no backend is needed."""
     *steps, end = unit.steps
-    return end.raw == SYNC_MESSAGE and all(isinstance(step, ParseStep) and step.prepared.is_proven for step in steps)
+    return end.raw == SYNC_MESSAGE and all(
+        step.prepared.is_proven if isinstance(step, ParseStep) else isinstance(step, CloseStep) and step.is_statement
+        for step in steps
+    )
 
 
 def _free(client: Sending, unit: Unit, name: str) -> bool:

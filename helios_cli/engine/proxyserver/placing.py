@@ -46,6 +46,8 @@ class Placing(Dialogue):
         self.block: Block | None = None
         self.floor = 0
         """LSN that the session's reads must show."""
+        self.last_node: Node | None = None
+        """Where its last unit went."""
         self.preferred: Node | None = None
         """Of a sticky session."""
         self.waits_since = 0.0
@@ -101,6 +103,7 @@ class Placing(Dialogue):
             backend.pool.release(backend)
             return
         self.backend = backend
+        self.last_node = backend.node
         backend.client = cast("Client", self)
         self.agree(unit, backend)
 

@@ -178,8 +178,10 @@ class Proxy:
             return cluster.primary
         if self.keeps_backends or (not unit.plain and any(statement.pins for statement in unit.statements)):
             return cluster.primary  # what the session does later may need it
-        if client.preferred is not None and self._is_fit(client.preferred, client.floor):
-            return client.preferred
+        preferred = client.preferred if self.settings.sticky or unit.executed else client.last_node
+        if preferred is not None and self._is_fit(preferred, client.floor):
+            # What only prepares goes where the session was: it takes no turn.
+            return preferred
         primary = cluster.primary
         node = None
         if unit.reads_only or block is not None:

@@ -316,3 +316,17 @@ def test_texts_that_scan_alike_and_are_not() -> None:
     assert classes.of("SELECT 1 -- 'a\n; DELETE FROM t; -- '").access is Access.WRITE
     assert classes.of("SELECT E'\\'', 'a'").access is Access.READ
     assert classes.of("SELECT E'\\'', nextval('s'), 'a'").access is Access.WRITE
+
+
+@pytest.mark.parametrize(
+    ("sql", "gone"),
+    [
+        ("CLOSE c", ("WITH HOLD cursor c",)),
+        ("CLOSE ALL", ("WITH HOLD cursor *",)),
+        ("UNLISTEN *", ("LISTEN",)),
+        ("UNLISTEN one_of_them", ()),
+        ("CLOSE a; UNLISTEN *; SELECT 1", ("WITH HOLD cursor a", "LISTEN")),
+    ],
+)
+def test_what_frees_a_session_of_its_pins(sql: str, gone: tuple[str, ...]) -> None:
+    assert Classes().of(sql).unpins == gone
