@@ -349,7 +349,7 @@ async def _pipeline(client: Client, kind: str, *, flushes: bool) -> None:
 
 WORKS: Final[tuple[Work, ...]] = (
     insert_simple, insert_extended, insert_returning, count_up, transfer, transfer, read_only_block, read, copy,
-    pipeline,
+    pipeline, flushed_pipeline,
 )  # fmt: skip
 
 
