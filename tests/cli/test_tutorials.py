@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from support.walkthrough import Walkthrough, columns, lines, rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("psql", "curl")]
 
-LOCAL_PORTS = {5432, 5433, 8080, 5442, 5443, 8081, 5452, 5453, 8082}
+LOCAL_PORTS = {5432, 5433, 8080, 5442, 5443, 8081, 5452, 5453, 8082, 5400, 9090}
 PRIMARY = """$HELIOSDB_BIN start \\
   --data-dir /tmp/heliosdb-ha/primary \\
   --pg-port 5432 \\
@@ -41,6 +42,35 @@ STANDBY_ASYNC = """$HELIOSDB_BIN start \\
   --primary-host localhost \\
   --primary-port 5433 \\
   --replication-mode async"""
+PROXY_TOML = """cat > /tmp/heliosdb-ha/proxy.toml <<EOF
+[proxy]
+listen_addr = "0.0.0.0:5400"
+admin_addr = "0.0.0.0:9090"
+health_check_interval_secs = 5
+failure_threshold = 3
+write_timeout_secs = 30
+
+[[nodes]]
+name = "primary"
+host = "localhost"
+port = 5432
+role = "primary"
+enabled = true
+
+[[nodes]]
+name = "standby-sync"
+host = "localhost"
+port = 5442
+role = "standby"
+enabled = true
+
+[[nodes]]
+name = "standby-async"
+host = "localhost"
+port = 5452
+role = "standby"
+enabled = true
+EOF"""
 HELIOS = "PGPASSWORD=helios psql -h localhost -p {} -U helios -d heliosdb"
 TIMESTAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-]\d\d"
 
@@ -118,6 +148,50 @@ def containers(tmp_path: Path, program: Callable[[str], str]) -> Iterator[Walkth
         yield tour
     finally:
         tour.close()
+
+
+@pytest.fixture
+def proxied(local: Walkthrough) -> Walkthrough:
+    """Steps 4 and 5: the proxy in a terminal of its own."""
+    local.export(f"export HELIOSPROXY_BIN={local.directory}/bin/heliosdb-proxy")
+    local.run(PROXY_TOML)
+    local.terminal("$HELIOSPROXY_BIN --config /tmp/heliosdb-ha/proxy.toml")
+    heard = '"state":"healthy".*"state":"healthy".*"state":"healthy"'
+    wait_until(
+        lambda: bool(re.search(heard, local.run("curl -s http://localhost:9090/nodes || true"))), "all are healthy", 30
+    )
+    return local
+
+
+def test_transparent_routing_through_the_proxy(proxied: Walkthrough) -> None:
+    """Parts 3 and 4, and the admin endpoints of part 5."""
+    tour, proxy = proxied, HELIOS.format(5400)
+    create = f"""{proxy} <<EOF
+CREATE TABLE twr_test (
+    id INTEGER PRIMARY KEY,
+    data TEXT,
+    created_at TEXT DEFAULT CURRENT_TIMESTAMP
+);
+EOF"""
+    assert tour.run(create) == "CREATE TABLE\n"
+    assert tour.run(f"{proxy} -c \\\n \"INSERT INTO twr_test (id, data) VALUES (1, 'test data')\"") == "INSERT 0 1\n"
+    for port in (5432, 5442):
+        shown = lines(tour.run(f'{HELIOS.format(port)} -c \\\n "SELECT * FROM twr_test"'))
+        assert re.fullmatch(rf"1 \| test data \| {TIMESTAMP}", shown[2])
+    said = tour.run(f"for i in {{1..10}}; do {proxy} -c \\\n \"SELECT '$i', current_timestamp\"\ndone")
+    assert re.findall(r"^ +(\d+) +\| \d{4}-", said, re.MULTILINE) == [str(number) for number in range(1, 11)]
+    assert tour.run("curl -s http://localhost:9090/health").strip() == '{"status":"ok"}'
+    nodes = json.loads(tour.run("curl -s http://localhost:9090/nodes"))
+    assert [(node["name"], node["role"], node["state"]) for node in nodes] == [
+        ("primary", "primary", "healthy"), ("standby-sync", "standby", "healthy"),
+        ("standby-async", "standby", "healthy"),
+    ]  # fmt: skip
+    log = tour.directory / "terminal-4.log"
+    routing = tour.run(f'cat {log} 2>&1 | grep -i "routing\\|selected"')
+    assert "routing: writes go to node primary, reads to primary, standby-sync, standby-async" in routing
+    seen = {tour.run(f'{proxy} -t -c "SELECT inet_server_port()"').strip() for _ in range(6)}
+    assert seen == {"5432", "5442", "5452"}
+    assert lines(tour.run(f'{proxy} -c "SHOW TOPOLOGY;"'))[-1] == "(3 rows)"
 
 
 def test_local_deployment_and_transparent_write_routing(local: Walkthrough) -> None:

@@ -38,7 +38,7 @@ class Walkthrough:
         self._terminals: list[subprocess.Popen[bytes]] = []
         found = directory / "bin"
         found.mkdir()
-        for name, call in (("heliosdb-nano", "main"), ("heliosdb-cli", "main_sql")):
+        for name, call in (("heliosdb-nano", "main"), ("heliosdb-cli", "main_sql"), ("heliosdb-proxy", "main_proxy")):
             (found / name).write_text(_PROGRAM.format(sys.executable, call))
             (found / name).chmod(0o755)
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("HELIOSDB_", "PG"))}
