@@ -9,6 +9,7 @@ from typing import Any, cast
 from support.played_server import Server, Store
 
 from helios_cli.engine.config.proxy import NodeSettings, ProxySettings
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxyserver.backend import Backend
 from helios_cli.engine.proxyserver.client import Client
 from helios_cli.engine.proxyserver.node import Node, State
@@ -115,6 +116,8 @@ class Cluster:
             node.state, node.is_heliosdb, node.lsn = State.HEALTHY, is_heliosdb, 1
         self.primary: Node | None = next(iter(self.nodes.values()))
         self.suspected: list[str] = []
+        self.falls = False
+        """The primary is gone with the first connection to it."""
         self.on_change: list[Callable[[Node], None]] = []
         self.waiting: list[Callable[[], None]] = []
 
@@ -130,6 +133,8 @@ class Cluster:
 
     def suspect(self, node: Node, reason: str) -> None:
         self.suspected.append(node.name)
+        if self.falls and node is self.primary:
+            self.primary, node.state = None, State.UNHEALTHY
 
     def when_changed(self, callback: Callable[[], None]) -> Callable[[], None]:
         self.waiting.append(callback)
@@ -153,9 +158,9 @@ class PlayedProxy(Proxy):
         self.cluster = cast(Any, self.played)
         self.servers: list[Server] = []
         """Every server's process that was begun, in order; of a backend."""
-        self.stores = {name: Store() for name in names}
+        self.store = Store()
+        self.refuses: dict[str, dict[str, HeliosError]] = {name: {} for name in names}
         self.cancelled: list[int] = []
-        self.refusal: Exception | None = None
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Open a backend at once, or take note of a cancel request."""
@@ -171,7 +176,8 @@ class PlayedProxy(Proxy):
         pool.connecting -= 1
         backend = Backend(pool, pool.node, len(self.servers) + 1, b"key.", self.same({"server_version": "17"}))
         wire = Wire()
-        server = Server(backend, wire, self.stores[pool.node.name], is_heliosdb=pool.node.is_heliosdb)
+        server = Server(backend, wire, self.store, is_heliosdb=pool.node.is_heliosdb)
+        server.refuses = self.refuses[pool.node.name]
         self.servers.append(server)
         backend.adopt(cast(asyncio.Transport, wire))
         pool.all[backend] = None
@@ -197,16 +203,23 @@ class PlayedProxy(Proxy):
         """Those that are open."""
         return [one.backend for one in self.servers if not one.backend.closed and node in ("", one.backend.node.name)]
 
-    def fail_over(self, to: str = "b") -> None:
-        """Another node leads, with all that was committed, and nobody reaches the one that led."""
-        before, after = self.played.primary, self.played.nodes[to]
+    def lose(self) -> None:
+        """The primary is gone, and nobody leads."""
+        before = self.played.primary
         assert before is not None
-        self.stores[to] = self.stores[before.name]
+        self.played.primary = None
         before.state, before.generation = State.UNHEALTHY, before.generation + 1
-        self.played.primary = after
         for server in [one for one in self.servers if one.backend.node is before]:
             server.die()
+
+    def fail_over(self, to: str = "b") -> None:
+        """Another node leads, with all that was committed, and nobody reaches the one that led."""
+        self.played.falls = False
+        if self.played.primary is not None:
+            self.lose()
+        self.played.primary = self.played.nodes[to]
         self.played.changed()
+        self.run()
 
 
 class Player:

@@ -13,7 +13,7 @@ from helios_cli.engine.wire.client import ResultColumn
 
 @dataclass
 class Store:
-    """What a node has for all its processes."""
+    """What the nodes have: what one commits the others have at once."""
 
     writes: list[str] = field(default_factory=list)
     """Those that were committed."""
@@ -52,7 +52,9 @@ class Server:
         self.chunk = 0
         """Bytes of each piece in which an answer goes out; 0: in one."""
         self.refuses: dict[str, HeliosError] = {}
-        """Statements that fail, by their first word."""
+        """Statements that fail, by their first word; of all processes of the node."""
+        self.dies_before = ""
+        """A statement that it does not live to run."""
         self.rows: dict[str, list[str]] = {}
         """Of a SELECT, by its text."""
         self.stops_at: int | None = None
@@ -194,6 +196,9 @@ class Server:
         self._extended = not described
         self.log.append(text)
         word = text.split()[0].upper()
+        if self.dies_before and text.startswith(self.dies_before):
+            self.stops_at = 0
+            raise HeliosError("it dies", sqlstate="57P01")
         if word in self.refuses:
             raise self.refuses[word]
         if self.status == "E" and word not in ("ROLLBACK", "COMMIT"):

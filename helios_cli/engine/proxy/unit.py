@@ -29,7 +29,7 @@ BIND, CLOSE, DESCRIBE, EXECUTE, FLUSH, PARSE, QUERY, CALL, SYNC, TERMINATE = b"B
 COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
 
 UNKNOWN: Final = Statement(Access.WRITE, "not known to the proxy")
-"""What runs under a name that the proxy does not know: a statement of SQL's PREPARE, a portal of an earlier unit."""
+"""What runs under a name that the proxy does not know: a statement of SQL's PREPARE, a portal that it has not seen."""
 
 CLASSES_MAX: Final = 4096
 CLASS_BYTES_MAX: Final = 4096
@@ -41,7 +41,7 @@ class Unit:
 
     __slots__ = (
         "access", "attempts", "by_query", "bytes", "changes", "closed", "copied", "deadline", "executed", "expected",
-        "failed", "forgotten", "fresh", "hint", "name", "passed", "plain", "portals", "repeated", "seen", "simple",
+        "failed", "forgotten", "fresh", "hint", "losses", "name", "passed", "plain", "repeated", "seen", "simple",
         "skip", "statements", "steps", "wrapped",
     )  # fmt: skip
 
@@ -66,7 +66,6 @@ class Unit:
         """Those it prepares, binds, describes or runs."""
         self.executed: list[Statement] = []
         """Those it runs, as far as it is known."""
-        self.portals: dict[bytes, Statement] = {}
         self.forgotten = False
         """Its messages are too many to be kept: it cannot be sent again."""
         self.failed = False
@@ -78,6 +77,8 @@ class Unit:
         self.repeated = False
         """It was sent before, and nobody knows what came of that."""
         self.attempts = 0
+        self.losses = 0
+        """Backends that were lost over it."""
         self.deadline = 0.0
         """When it has waited too long for a node that can run it; 0 before it waits."""
         self.passed = 0
@@ -116,6 +117,21 @@ class Unit:
         return any(one.chain or (one.has_control and one.control is Control.NONE) for one in self.executed)
 
     @property
+    def chains(self) -> bool:
+        """Whether it ends a block AND CHAIN."""
+        return any(one.chain for one in self.executed)
+
+    @property
+    def may_end_block(self) -> bool:
+        """Whether a block may be over in the middle of it, committed or not."""
+        return any((one.has_control and one.control is not Control.BEGIN) or one is UNKNOWN for one in self.executed)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it runs something that may write, beside beginning or ending a block."""
+        return any(one.access and not one.control.value for one in self.executed)
+
+    @property
     def reads_only(self) -> bool:
         """Whether it begins a block that only reads."""
         return len(self.executed) == 1 and self.executed[0].read_only
@@ -134,7 +150,7 @@ class Unit:
 class ClientStatements:
     """One client's names for what it has prepared."""
 
-    __slots__ = ("_classes", "_of", "names", "shared", "unnamed", "unnamed_class")
+    __slots__ = ("_classes", "_of", "names", "portals", "shared", "unnamed", "unnamed_class")
 
     def __init__(
         self, shared: SharedStatements, of: Callable[[str], Statement], classes: dict[bytes, Statement]
@@ -144,6 +160,8 @@ class ClientStatements:
         self._of = of
         self._classes = classes
         self.names: dict[bytes, Prepared] = {}
+        self.portals: dict[bytes, Statement] = {}
+        """Of the block in hand: what they run."""
         self.unnamed: bytes | None = None
         self.unnamed_class = UNKNOWN
 
@@ -169,10 +187,10 @@ class ClientStatements:
             self._bind(unit, raw)
         elif code == EXECUTE:
             unit.add(Step(raw))
-            statement = unit.portals.get(raw[5 : _end_of_string(raw, 5)], UNKNOWN)
+            statement = self.portals.get(raw[5 : _end_of_string(raw, 5)], UNKNOWN)
             unit.executed.append(statement)
-            if statement is UNKNOWN:
-                unit.touch(UNKNOWN)
+            if statement not in unit.statements:
+                unit.touch(statement)
         elif code == PARSE:
             self._parse(unit, raw)
         elif code == DESCRIBE:
@@ -201,7 +219,7 @@ class ClientStatements:
         stop = _end_of_string(raw, 5)
         portal = raw[5:stop]
         end = _end_of_string(raw, stop + 1)
-        unit.portals[portal] = self._use(unit, raw, raw[stop + 1 : end], b"B" + raw[5 : stop + 1], raw[end:])
+        self.portals[portal] = self._use(unit, raw, raw[stop + 1 : end], b"B" + raw[5 : stop + 1], raw[end:])
 
     def _describe(self, unit: Unit, raw: bytes) -> None:
         if raw[5:6] == b"S":

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
-from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.errors import HeliosError, OutcomeUnknown
 from helios_cli.engine.proxy.block import Block
 from helios_cli.engine.proxy.settings_sync import BlockSettings, Settings, changed, startup_settings
 from helios_cli.engine.proxy.statement import Control, Statement
 from helios_cli.engine.proxy.unit import Unit
+from helios_cli.engine.proxyserver import verdicts
 from helios_cli.engine.proxyserver.backend import Backend, Command
 from helios_cli.engine.proxyserver.recovery import Recovery
 from helios_cli.engine.proxyserver.sending import IDLE, IN_BLOCK, OWN_PARAMETERS, READY, WRITE_ID, Sending
@@ -154,7 +155,10 @@ class Client(Sending):
         assert unit is not None and backend is not None
         if unit.skip:
             data = self._new_part(unit, data)
-            if self.unit is not unit:
+            if unit.skip:
+                # It is shorter than what the client has of it.
+                Recovery(self).differs()
+            if self.unit is not unit or self.backend is not backend:
                 return
         before, was = self.block, self.status
         if status != IDLE or before is not None:
@@ -174,12 +178,21 @@ class Client(Sending):
         assert unit is not None
         unit.failed = failed
         if unit.name is not None or unit.wrapped or (self.block is not None and backend is None):
-            self.block = None  # what had a name is over with it
-        self.status = IDLE if self.block is None else self.status
+            # What had a name is over with it, and the block that a chain has begun is lost.
+            self.block = Block.that_is_lost() if unit.chains and not failed else None
+        if self._in_block is not None and (self.block is None or self.block.lost):
+            inner, self._in_block = self._in_block, None
+            if unit.control is Control.COMMIT and not failed:
+                self.settings = inner.now
+        self.status = IDLE if self.block is None else FAILED if self.block.lost else self.status
         if unit.skip:
             data = data[unit.skip :]
             unit.skip = 0
-        self.transport.write(data + READY[self.status])
+        if unit.closed:
+            data += READY[self.status]
+        else:
+            self.skip_to_sync(READY[self.status])
+        self.transport.write(data)
         if backend is not None or unit.name is not None:
             self._over(unit, backend, self.status)
         if backend is not None and self.status == IDLE and not self.keeps_backend:
@@ -189,8 +202,10 @@ class Client(Sending):
     def _over(self, unit: Unit, backend: Backend | None, status: int, ended: Block | None = None) -> None:
         """The unit is answered, and has ``ended`` a block: what that changes."""
         self.status = status
-        if ended.wrote if ended is not None else unit.access and unit.control is not Control.BEGIN:
+        if ended.wrote or unit.writes if ended is not None else unit.access and unit.writes:
             self._wrote(unit, backend)
+        if status == IDLE and self.statements.portals:
+            self.statements.portals.clear()
         if not unit.plain:
             for statement in unit.executed:
                 self._effects(unit, statement, backend)
@@ -278,7 +293,7 @@ class Client(Sending):
                     self.floor = max(self.floor, int(Token.parse(value).lsn))
             elif self._welcomed and self.backend is not None:
                 self._tell(self.backend.parameters)
-        elif self._welcomed and self.recovery is None:
+        elif self._welcomed and (self.recovery is None or self.recovery.is_wrapping):
             self.transport.write(message)
 
     def copy_begins(self, data: bytes) -> None:
@@ -309,6 +324,8 @@ class Client(Sending):
             self.pins -= {pin for pin in self.pins if pin == gone or (begins != gone and pin.startswith(begins))}
         if statement.settings or statement.resets:
             self._set(statement, backend)
+        if statement.read_only and self.block is not None:
+            self.block.made_read_only = True
         if statement.savepoint and self.block is not None:
             self._inner().savepoint(statement)
         if statement.frees == "" and backend is not None:
@@ -359,10 +376,16 @@ class Client(Sending):
         if not self._welcomed:
             self.fatal(error)
             return
+        unit = self.unit
+        in_doubt = self.recovery is not None and self.recovery.is_in_doubt
+        if unit is not None and (unit.repeated or in_doubt) and error.sqlstate != OutcomeUnknown.sqlstate:
+            self.proxy.stats.unknown += 1
+            error = verdicts.in_doubt(error)
+            self.block = None
         self.recovery = None
         if self.block is not None:
             self.block.lost = True
-            self._in_block = None
+        self._in_block = None
         self.status = FAILED if self.block is not None else IDLE
         if self.unit is not None:
             self.fail(error, READY[self.status])

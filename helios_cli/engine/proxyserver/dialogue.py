@@ -332,9 +332,13 @@ class Dialogue(asyncio.Protocol):
         if unit.closed:
             self.transport.write(status)
         else:
-            self._discarding = True
-            self._ready_status = status
+            self.skip_to_sync(status)
         self.unit_done()
+
+    def skip_to_sync(self, status: bytes) -> None:
+        """The unit in hand is over, and its Sync is still to come; ``status`` is what that is answered."""
+        self._discarding = True
+        self._ready_status = status
 
     _ready_status = messages.READY_IDLE
 

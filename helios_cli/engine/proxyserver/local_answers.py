@@ -46,6 +46,12 @@ def build_answer(unit: Unit, tag: str, column: str | None = None, value: str = "
     return b"".join(parts)
 
 
+def rest_of_answer(unit: Unit, tag: str) -> bytes:
+    """The same, but for what the client has of it already."""
+    unit.skip = 0
+    return build_answer(unit, tag)[unit.passed :]
+
+
 def answered(client: Sending, unit: Unit) -> bool:
     """Answer a unit here if no node is to be asked."""
     if len(unit.executed) != 1 or not unit.closed:

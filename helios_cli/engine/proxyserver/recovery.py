@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 import xxhash
 
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown, SerializationFailure
+from helios_cli.engine.proxy.block import Fate
 from helios_cli.engine.proxy.prepared import render
 from helios_cli.engine.proxy.statement import Access, Control
 from helios_cli.engine.proxy.unit import Unit
-from helios_cli.engine.proxyserver.local_answers import build_answer
+from helios_cli.engine.proxyserver import verdicts
+from helios_cli.engine.proxyserver.local_answers import rest_of_answer
 from helios_cli.engine.wire import backend as messages
 from helios_cli.engine.wire import client as wire
 
@@ -31,7 +33,9 @@ log = logging.getLogger(__name__)
 
 IDLE, IN_BLOCK, FAILED = b"ITE"
 REPLAYS_MAX: Final = 5
-"""Of one block."""
+"""Of one block; and so many nodes may be lost over one unit, which may be what ends them."""
+REFUSALS_MAX: Final = 20
+"""By nodes that only read, of one unit; the primary is asked who it is after each."""
 ATTEMPTS_MAX: Final = 200
 """Of one unit; the write timeout ends it earlier."""
 PAUSE_S: Final = 0.05
@@ -67,7 +71,15 @@ class Recovery:
         self._answer = b""
         """The error of a second attempt, which may be the client's."""
         self._asking = False
+        self._ask_until = 0.0
         self._committing = False
+        self._refusal = ""
+        """SQLSTATE with which a node has refused."""
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the unit in hand may be done already."""
+        return self._committing or self._asking
 
     @property
     def is_wrapping(self) -> bool:
@@ -122,7 +134,8 @@ class Recovery:
         if unit.passed or unit.attempts > ATTEMPTS_MAX:
             return False
         block = client.block
-        if error.sqlstate == READ_ONLY and self._may_write():
+        self._refusal = error.sqlstate
+        if error.sqlstate == READ_ONLY and unit.attempts <= REFUSALS_MAX and self._may_write():
             return self._elsewhere(unit)
         if error.sqlstate == SerializationFailure.sqlstate and client.backend is not None:
             if block is not None:
@@ -139,8 +152,11 @@ class Recovery:
 
     def _may_write(self) -> bool:
         client = self.client
-        if client.block is not None and client.block.read_only:
+        if client.block is not None and client.block.made_read_only:
             return False
+        told = client.backend.parameters if client.backend is not None else {}
+        if told.get("default_transaction_read_only") == "on" and told.get("in_hot_standby") == "off":
+            return False  # of the role or the database
         return not any("read_only" in name for name in client.settings)
 
     def _elsewhere(self, unit: Unit) -> bool:
@@ -167,7 +183,7 @@ class Recovery:
         is_reader = backend is not None and backend.node is not client.proxy.cluster.primary
         if backend is not None:
             unit.access = Access.WRITE
-            if backend.node is client.proxy.cluster.primary:
+            if backend.node is client.proxy.cluster.primary and self._refusal != SerializationFailure.sqlstate:
                 client.proxy.cluster.suspect(backend.node, "it refused a write")
             client.detach(backend)
             backend.leave()
@@ -188,18 +204,26 @@ class Recovery:
         if unit is None:
             return
         unit.failed = False
+        unit.deadline = 0.0
+        unit.losses += client.was_sent
         client.proxy.stats.lost += 1
-        if self._committing or self._asking:
+        if self.is_in_doubt:
             self._ask_after(unit)
         elif client.block is not None:
             self._lost_in_block(unit, backend)
         elif not client.was_sent or self._can_be_repeated(unit, backend):
-            self.again(unit)
+            if unit.losses <= REPLAYS_MAX:
+                self.again(unit)
+            else:
+                client.recovery = None
+                client.give_up(verdicts.too_many_losses())
         else:
-            self._unknown(unit)
+            self._unknown()
 
     def _can_be_repeated(self, unit: Unit, backend: Backend) -> bool:
-        if not unit.access or unit.control is Control.BEGIN or self._wraps:
+        if not unit.access or not unit.executed or self._wraps or unit.wrapped:
+            return True
+        if unit.executed[0].control is Control.BEGIN and not unit.may_end_block:
             return True
         if unit.name is not None:
             unit.repeated = True
@@ -210,38 +234,26 @@ class Recovery:
         client = self.client
         block = client.block
         assert block is not None
-        ends = unit.control is Control.COMMIT and client.was_sent and client.status == IN_BLOCK
-        if unit.ends_unseen and client.was_sent:
-            client.block = None
-            self._unknown(unit)
-        elif unit.control is Control.ROLLBACK and unit.closed:
-            client.block = None
-            client.recovery = None
-            client.finish_locally(build_answer(unit, "ROLLBACK"))
-        elif ends and not block.wrote:
+        fate = block.fate(unit, was_sent=client.was_sent, has_failed=client.status == FAILED)
+        if fate is Fate.RUN_AGAIN:
+            self.resume_block()
+        elif fate is Fate.ROLLED_BACK:
+            self._rolled_back(unit)
+        elif fate is Fate.COMMITTED:
             self._committed(unit)
-        elif ends and unit.name is not None:
-            client.recovery = self
+        elif fate is Fate.ASK:
             unit.repeated = True
             self._ask_after(unit)
-        elif ends:
-            client.block = None
-            self._unknown(unit)
         else:
-            self.resume_block()
+            self._unknown()
 
-    def _unknown(self, unit: Unit) -> None:
+    def _unknown(self) -> None:
         client = self.client
+        client.block = None
         client.proxy.stats.unknown += 1
         why = self._error.message if self._error is not None else "the connection ended"
         client.recovery = None
-        client.give_up(
-            OutcomeUnknown(
-                "the node was lost while it wrote: the outcome is unknown",
-                detail=why[:1].upper() + why[1:].rstrip(".") + ".",
-                hint="Look whether the change is there before you send it again.",
-            )
-        )
+        client.give_up(verdicts.unknown(why))
 
     def again(self, unit: Unit, pause: float = 0.0) -> None:
         """Send the unit to whoever can do it now."""
@@ -274,7 +286,7 @@ class Recovery:
     def _cannot(self, why: str) -> None:
         client = self.client
         client.recovery = None
-        client.give_up(SerializationFailure(why, hint="Retry the transaction."))
+        client.give_up(verdicts.not_repeated(why))
 
     # Blocks ----------------------------------------------------------------------------------------------------------
 
@@ -286,14 +298,21 @@ class Recovery:
     def resume_block(self) -> None:
         """Run the block again, up to the unit in hand."""
         client = self.client
-        block = client.block
+        block, unit = client.block, client.unit
         assert block is not None
         proxy = client.proxy
+        if (
+            unit is not None
+            and block.fate(unit, was_sent=False, has_failed=client.status == FAILED) is Fate.ROLLED_BACK
+        ):
+            self._rolled_back(unit)
+            return
+        if unit is not None and unit.forgotten:
+            block.replayable = False
         if block.lost or not block.replayable or block.attempts > REPLAYS_MAX:
             proxy.stats.replays_failed += not block.lost
             self._block_is_lost("it is too large to be run again" if not block.lost else "it was lost before")
             return
-        unit = client.unit
         if unit is not None and not unit.deadline:
             unit.deadline = proxy.loop.time() + proxy.settings.write_timeout
         block.attempts += 1
@@ -320,7 +339,10 @@ class Recovery:
         unit, _ = block.units[self._replayed]
         self._digest = xxhash.xxh3_128()
         self._over = self._compare
-        backend.send(render(unit.steps, backend.statements))
+        before, backend.may_be_named = "RESET helios.write_id" if backend.may_be_named else "", False
+        if before:
+            backend.statements.unnamed = None
+        backend.send(render(unit.steps, backend.statements), before)
         if unit.by_query:
             backend.statements.unnamed = None
 
@@ -342,19 +364,20 @@ class Recovery:
         client.recovery = None
         if client.block is not None:
             client.block.lost = True
-        client.give_up(
-            SerializationFailure(
-                "the node was lost in the middle of the transaction, which is rolled back",
-                detail=f"It could not be run again: {why}.", hint="Retry the transaction.",
-            )
-        )  # fmt: skip
+        client.give_up(verdicts.block_lost(why))
 
     # Outcomes --------------------------------------------------------------------------------------------------------
 
     def _ask_after(self, unit: Unit) -> None:
         """Ask the primary what has come of a named write or block."""
         client = self.client
-        unit.deadline = unit.deadline or client.proxy.loop.time() + client.proxy.settings.write_timeout
+        now = client.proxy.loop.time()
+        if not self._asking:
+            self._ask_until = now + client.proxy.settings.write_timeout
+        elif now >= self._ask_until:
+            self._unknown()
+            return
+        unit.deadline = unit.deadline or self._ask_until
         client.recovery = self
         self._asking = True
         self._digest, self._over = None, self._nothing_awaited
@@ -382,7 +405,7 @@ class Recovery:
             if backend is not None and not backend.closed:
                 client.detach(backend)
                 backend.leave()
-                self._retry_question(unit)
+                self._retry_question()
             return  # the loss of the backend comes next
         outcome = (command.rows[0][0] or b"").decode()
         client.proxy.stats.asked += 1
@@ -406,8 +429,11 @@ class Recovery:
         else:
             self._deliver_tag(unit, outcome)
 
-    def _retry_question(self, unit: Unit) -> None:
+    def _retry_question(self) -> None:
         client = self.client
+        if client.proxy.loop.time() >= self._ask_until:
+            self._unknown()
+            return
         self._next = self._ask
         client.choose_for_block(PAUSE_S)
 
@@ -424,12 +450,18 @@ class Recovery:
 
     def _deliver_tag(self, unit: Unit, tag: str) -> None:
         self.client.recovery = None
-        self.client.finish_locally(build_answer(unit, tag))
+        self.client.finish_locally(rest_of_answer(unit, tag))
 
     def _committed(self, unit: Unit) -> None:
         """The block was committed, though nobody could say so."""
         self.client.recovery = None
-        self.client.finish_locally(build_answer(unit, "COMMIT"))
+        self.client.finish_locally(rest_of_answer(unit, "COMMIT"))
+
+    def _rolled_back(self, unit: Unit) -> None:
+        """The block is over with its backend, as the client wants it to be."""
+        self.client.recovery = None
+        self.client.block = None
+        self.client.finish_locally(rest_of_answer(unit, "ROLLBACK"))
 
     # Units in a block of the proxy's own ---------------------------------------------------------------------------
 
@@ -471,4 +503,4 @@ class Recovery:
     def _deliver_held(self) -> None:
         client = self.client
         client.recovery = None
-        client.finish_locally(b"".join(self._held))
+        client.finish_locally(b"".join(self._held), failed=client.unit is not None and client.unit.failed)

@@ -133,7 +133,7 @@ def test_the_next_one_has_no_unnamed_statement_of_the_one_before() -> None:
     # Its Parse comes behind an error: the server never sees it.
     first.ask(bind("none") + wire.parse("SELECT 1") + wire.SYNC)
     first.ask(unnamed)
-    assert proxy.stores["a"].writes == []
+    assert proxy.store.writes == []
     assert b"INSERT 0 1" in second.ask(unnamed)
 
 
@@ -142,9 +142,9 @@ def test_a_name_of_the_clients_own_is_not_left_for_others() -> None:
     first, second = proxy.client(), proxy.client()
     first.ask(wire.query("SET helios.write_id = '00000000-0000-0000-0000-000000000001:1'"))
     second.ask(wire.query("VACUUM t"))
-    assert "00000000-0000-0000-0000-000000000001:1" not in proxy.stores["a"].outcomes
+    assert "00000000-0000-0000-0000-000000000001:1" not in proxy.store.outcomes
     first.ask(wire.query("INSERT INTO t VALUES (1)"))
-    assert "00000000-0000-0000-0000-000000000001:1" in proxy.stores["a"].outcomes
+    assert "00000000-0000-0000-0000-000000000001:1" in proxy.store.outcomes
 
 
 def test_the_oldest_statement_is_prepared_again_when_its_close_was_skipped() -> None:
