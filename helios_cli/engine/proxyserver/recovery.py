@@ -368,7 +368,7 @@ class Recovery:
 
     # Outcomes --------------------------------------------------------------------------------------------------------
 
-    def _ask_after(self, unit: Unit) -> None:
+    def _ask_after(self, unit: Unit, pause: float = 0.0) -> None:
         """Ask the primary what has come of a named write or block."""
         client = self.client
         now = client.proxy.loop.time()
@@ -385,7 +385,7 @@ class Recovery:
         if client.backend is not None and not client.backend.closed:
             self.ready(client.backend)
         else:
-            client.choose_for_block(0.0)
+            client.choose_for_block(pause)
 
     def _ask(self, backend: Backend) -> None:
         unit = self.client.unit
@@ -405,7 +405,7 @@ class Recovery:
             if backend is not None and not backend.closed:
                 client.detach(backend)
                 backend.leave()
-                self._retry_question()
+                self._ask_after(unit, PAUSE_S)
             return  # the loss of the backend comes next
         outcome = (command.rows[0][0] or b"").decode()
         client.proxy.stats.asked += 1
@@ -428,14 +428,6 @@ class Recovery:
             self._committed(unit)
         else:
             self._deliver_tag(unit, outcome)
-
-    def _retry_question(self) -> None:
-        client = self.client
-        if client.proxy.loop.time() >= self._ask_until:
-            self._unknown()
-            return
-        self._next = self._ask
-        client.choose_for_block(PAUSE_S)
 
     def _give_backend_back(self) -> None:
         client = self.client

@@ -310,10 +310,11 @@ def test_a_role_that_may_only_read_is_told_so() -> None:
 
 def test_a_block_that_was_made_read_only_is_told_so_at_once() -> None:
     proxy, player = two()
-    proxy.refuses["a"]["INSERT"] = HeliosError("cannot execute INSERT in a read-only transaction", sqlstate="25006")
+    error = HeliosError("cannot execute INSERT in a read-only transaction", sqlstate="25006")
+    proxy.refuses["a"]["INSERT"] = proxy.refuses["b"]["INSERT"] = error
     in_block(player, "SET TRANSACTION READ ONLY")
     assert b"C25006\0" in player.ask(wire.query("INSERT INTO t VALUES (1)"))
-    assert on(proxy, "a").count("INSERT INTO t VALUES (1)") == 1
+    assert (on(proxy, "a") + on(proxy, "b")).count("INSERT INTO t VALUES (1)") == 1
 
 
 @pytest.mark.parametrize("end", [wire.SYNC, wire.FLUSH])
