@@ -21,7 +21,8 @@ import pytest
 from support.node_process import NodeProcess, wait_until
 
 from helios_cli.engine.net.http_message import Request
-from helios_cli.engine.node.http_sql import AT_ONCE, SqlOverHttp
+from helios_cli.engine.net.sql_service import AT_ONCE
+from helios_cli.engine.node.http_sql import SqlOverHttp
 
 ROOT = Path(__file__).resolve().parents[2]
 JSON = {"Content-Type": "application/json"}

@@ -48,10 +48,15 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def start(self, host: str, port: int, ssl_context: SSLContext | None = None) -> int:
-        """Listen; gives the port (the chosen one when ``port`` is 0). Raises OSError when the address is taken."""
+    async def start(self, host: str, port: int, ssl_context: SSLContext | None = None, *, shared: bool = False) -> int:
+        """Listen; gives the port (the chosen one when ``port`` is 0). Raises OSError when the address is taken.
+
+        ``shared`` lets other processes of ours listen there, too.
+        """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: HttpConnection(self), host, port, ssl=ssl_context)
+        self._server = await loop.create_server(
+            lambda: HttpConnection(self), host, port, ssl=ssl_context, reuse_port=shared or None
+        )
         self._sweep()
         return int(self._server.sockets[0].getsockname()[1])
 

@@ -1,18 +1,11 @@
-"""Who asks over HTTP: a role's password (Basic), a token (Bearer), or nobody where nobody has to prove who they are.
-
-Passwords and tokens are taken over TLS or from this machine alone, so that nobody on the way reads them.
-"""
+"""Who asks over HTTP: a role's password (Basic), a token (Bearer), or nobody where nobody has to prove who they are."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import ipaddress
 from typing import Final
 
-from helios_cli.engine.config.hba import is_loopback
-from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.net.http_credentials import NoCredentials, check_trusted, name_and_password, shown
 from helios_cli.engine.net.http_message import Request
 from helios_cli.engine.node.authentication import Authentication
 from helios_cli.engine.node.engine import Engine
@@ -22,20 +15,10 @@ from helios_cli.engine.wire import scram
 ANYBODY: Final = "helios"
 """The role of a request without credentials."""
 
+TLS_HINT: Final = "Set tls_cert and tls_key at the node, and use https. Whoever was on the way may know them now."
+
 TOKEN: Final = "a token"
 """As whom wrong tokens are counted among failed logins."""
-
-
-class NoCredentials(HeliosError):
-    """The request names nobody, or gives a wrong password or token."""
-
-    sqlstate = "28P01"
-
-
-class NotAllowed(HeliosError):
-    """Who or where the request comes from is reason enough to refuse it."""
-
-    sqlstate = "28000"
 
 
 async def login(engine: Engine, request: Request, database: str) -> tuple[str, bool]:
@@ -44,18 +27,12 @@ async def login(engine: Engine, request: Request, database: str) -> tuple[str, b
     Raises:
         NoCredentials, NotAllowed: nobody that may log in.
     """
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    given = given.strip()
+    scheme, given = shown(request, TLS_HINT)
     if not given:
         return _anybody(engine, request, database)
-    if request.tls is None and not is_loopback(request.peer[0]):
-        raise NotAllowed(
-            "credentials are not taken in the clear from another machine",
-            hint="Set tls_cert and tls_key at the node, and use https. Whoever was on the way may know them now.",
-        )
-    if scheme.lower() == "basic":
+    if scheme == "basic":
         return await _by_password(engine, request, given, database)
-    if scheme.lower() == "bearer":
+    if scheme == "bearer":
         return await _by_token(engine, request, given, database)
     raise NoCredentials("the Authorization header is neither Basic nor Bearer")
 
@@ -71,24 +48,12 @@ def _anybody(engine: Engine, request: Request, database: str) -> tuple[str, bool
             "no password or token supplied",
             hint="Send a role's name and password with HTTP Basic, or a token of helios_token_create() as Bearer.",
         )
-    if not is_loopback(request.peer[0]) and not engine.settings.allow_insecure_network and not proof.proved:
-        raise NotAllowed("requests without credentials are taken from this machine alone")
-    if not _names_this_machine(request.headers.get("host", "")):
-        # A page from elsewhere whose name leads here must not speak for the user who looks at it (DNS rebinding).
-        raise NotAllowed(
-            "requests without credentials must ask for localhost or an address",
-            hint="Use http://localhost or http://127.0.0.1, or give the roles passwords.",
-        )
+    check_trusted(request, everywhere=engine.settings.allow_insecure_network or proof.proved)
     return ANYBODY, proof.proved
 
 
 async def _by_password(engine: Engine, request: Request, given: str, database: str) -> tuple[str, bool]:
-    try:
-        user, colon, password = base64.b64decode(given, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        raise NoCredentials("the Basic credentials cannot be read") from None
-    if not colon or not user or "\0" in user or "\0" in password:
-        raise NoCredentials("the Basic credentials cannot be read")
+    user, password = name_and_password(given)
     proof = _proof(engine, request, user, database)
     if proof.begin() is None:
         return user, proof.proved
@@ -117,16 +82,3 @@ async def _by_token(engine: Engine, request: Request, given: str, database: str)
     # The rules say who may come from where; the token stands for the password that they ask for.
     proof.begin()
     return role, True
-
-
-def _names_this_machine(host: str) -> bool:
-    """Whether a Host header is localhost or an address; with or without a port."""
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    name = name.strip("[]")
-    if name.lower() == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -16,11 +16,11 @@ from helios_cli.engine.net.http_message import Request, Response, Streaming, err
 from helios_cli.engine.proxy.figures import health, ready, stats
 from helios_cli.engine.proxyserver.control import Administration
 from helios_cli.engine.proxyserver.exposition import Exposition
+from helios_cli.engine.proxyserver.http_sql import SQL_PATH
 
 log = logging.getLogger(__name__)
 
 TOKEN_HINT: Final = "The token is in proxy.token beside proxy.toml, or where admin_token_file says."
-SQL_PATH: Final = "/sql"
 
 Parameters = Mapping[str, str]
 Page = Callable[[Parameters], Awaitable[Response]]

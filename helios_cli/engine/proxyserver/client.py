@@ -63,6 +63,8 @@ class Client(Sending):
         super().__init__(proxy, transport, parameters, keys)
         self.secret = os.urandom(4)
         self.address: Any = transport.get_extra_info("peername")
+        self.is_inner = False
+        """Driven by this process itself, which ends it when its request is answered."""
         self.began_with: Settings = {}
         self._in_block: BlockSettings | None = None
         """What the block in hand has set; None: nothing."""
@@ -448,7 +450,7 @@ class Client(Sending):
 
     def rest(self) -> None:
         """Nothing is in hand, and the proxy is about to end: so does the session, unless a block is open."""
-        if self.block is None and self.unit is None:
+        if self.block is None and self.unit is None and not self.is_inner:
             self.fatal(stopping())
 
     def leave(self) -> None:

@@ -80,7 +80,9 @@ class Fleet:
             self._loop.add_signal_handler(number, self._end)
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
-        _probe(settings.listen_host, settings.listen_port)
+        _probe(settings.listen_host, settings.listen_port, "listen_addr")
+        if settings.http_port:
+            _probe(settings.http_host, settings.http_port, "http_addr")
         admin = HttpServer(AdminRoutes(self))
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -255,7 +257,7 @@ class Fleet:
         await there.kill(client)
 
 
-def _probe(host: str, port: int) -> None:
+def _probe(host: str, port: int, key: str) -> None:
     """Raise ConfigError when somebody listens there already: workers share the port, and so could a stranger."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -263,7 +265,7 @@ def _probe(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise cannot_listen(host, port, error, "listen_addr") from error
+            raise cannot_listen(host, port, error, key) from error
 
 
 def _told(code: int) -> str:

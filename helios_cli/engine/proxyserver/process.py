@@ -8,6 +8,7 @@ import math
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from ssl import SSLContext
 from typing import Final
 
 from helios_cli.engine.config.proxy import ProxySettings
@@ -17,13 +18,16 @@ from helios_cli.engine.errors import ConfigError, HeliosError, TooManyConnection
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.observe.logs import set_level
 from helios_cli.engine.proxy.console import DATABASE as CONSOLE
+from helios_cli.engine.proxy.figures import health
 from helios_cli.engine.proxyserver.admin import AdminRoutes
 from helios_cli.engine.proxyserver.client import stopping
 from helios_cli.engine.proxyserver.console import CONSOLES_MAX, Console, admit
 from helios_cli.engine.proxyserver.control import Administration, OwnAdministration
+from helios_cli.engine.proxyserver.http_sql import SqlOverProxy, SqlRoutes
 from helios_cli.engine.proxyserver.login import Credential, Entrance
 from helios_cli.engine.proxyserver.proxy import Proxy, worker_of
 from helios_cli.engine.proxyserver.reloading import Reloading
+from helios_cli.engine.proxyserver.survey import survey
 from helios_cli.engine.proxyserver.tls import ProxyTls, load_tls
 from helios_cli.engine.proxyserver.users import Users
 
@@ -57,6 +61,8 @@ class Process:
         self.administration: Administration = self.own
         """What the console asks: of all workers, where there are several."""
         self.pass_on: PassOn | None = None
+        self.http = HttpServer(SqlRoutes(SqlOverProxy(self.proxy, self.entrance), lambda: health(survey(self.proxy))))
+        """Of ``http_addr``."""
         self._consoles: set[Console] = set()
         self._over = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -114,7 +120,8 @@ class Process:
             self.loop.add_signal_handler(number, self.end)
         self.loop.add_signal_handler(signal.SIGHUP, self.reloading.on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
-        admin = HttpServer(AdminRoutes(self.administration))
+        operator = SqlOverProxy(self.proxy, self.entrance, is_operator=True)
+        admin = HttpServer(AdminRoutes(self.administration, operator))
         watching: asyncio.Task[None] | None = None
         try:
             await listen_http(admin, settings.admin_host, settings.admin_port, "admin_addr")
@@ -133,6 +140,11 @@ class Process:
         settings = self.reloading.loaded.settings
         self._take_tls(load_tls(settings))
         server = await self._listen(settings)
+        if settings.http_port:
+            tls = self.entrance.tls.context if self.entrance.tls is not None else None
+            await listen_http(
+                self.http, settings.http_host, settings.http_port, "http_addr", tls, shared=settings.workers > 1
+            )
         await self.proxy.start()
         return server
 
@@ -146,6 +158,7 @@ class Process:
             self.entrance.close()
             await self.proxy.drain(self.proxy.settings.shutdown_timeout, self._at_once)
             await self.proxy.stop()
+            await self.http.stop()
             for console in tuple(self._consoles):
                 console.end(stopping())
 
@@ -192,11 +205,13 @@ def share(settings: ProxySettings) -> ProxySettings:
     )
 
 
-async def listen_http(server: HttpServer, host: str, port: int, key: str) -> None:
+async def listen_http(
+    server: HttpServer, host: str, port: int, key: str, tls: SSLContext | None = None, *, shared: bool = False
+) -> None:
     """Listen, if there is a port. Raises ConfigError, which names the ``key`` of proxy.toml."""
     if port:
         try:
-            await server.start(host, port)
+            await server.start(host, port, tls, shared=shared)
         except OSError as error:
             raise cannot_listen(host, port, error, key) from error
 
