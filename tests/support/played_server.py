@@ -53,6 +53,8 @@ class Server:
         """Bytes of each piece in which an answer goes out; 0: in one."""
         self.refuses: dict[str, HeliosError] = {}
         """Statements that fail, by their first word; of all processes of the node."""
+        self.stale: dict[str, HeliosError] = {}
+        """Prepared statements that cannot be bound any more."""
         self.dies_before = ""
         """A statement that it does not live to run."""
         self.rows: dict[str, list[str]] = {}
@@ -64,6 +66,8 @@ class Server:
         self._skipping = False
         self._copying = False
         self._implicit = False
+        self._extended = False
+        self._parts: list[str] = []
 
     # Bytes -----------------------------------------------------------------------------------------------------------
 
@@ -109,18 +113,20 @@ class Server:
         if code == "X":
             self.silent = True
             return b""
-        if self._copying and code in "dcfHS":
-            return self._copy(code)
         if self._skipping and code != "S":
             return b""
         try:
+            if self._copying and code in "dcfHS":
+                return self._copy(code)
             return self._handle(code, body)
         except HeliosError as error:
             self._fail()
-            self._skipping = code not in "QF"
+            self._copying, self._parts = False, []
+            self._skipping = self._extended
             return answers.error_response(error) + (b"" if self._skipping else self._ready())
 
     def _handle(self, code: str, body: bytes) -> bytes:
+        self._extended = code not in "QF"
         if code == "Q":
             return self._query(body[:-1].decode())
         if code == "S":
@@ -133,6 +139,8 @@ class Server:
             portal, name = (part.decode() for part in body.split(b"\0", 2)[:2])
             if name not in self.statements:
                 raise HeliosError(f'prepared statement "{name}" does not exist', sqlstate="26000")
+            if name in self.stale:
+                raise self.stale[name]
             self.portals[portal] = self.statements[name]
             return answers.BIND_COMPLETE
         if code == "D":
@@ -149,16 +157,18 @@ class Server:
 
     def _query(self, text: str) -> bytes:
         self.statements.pop("", None)
+        self._parts = [part.strip() for part in text.split(";") if part.strip()]
+        return (b"" if self._parts else answers.EMPTY_QUERY) + self._rest()
+
+    def _rest(self) -> bytes:
+        """Of a query string."""
         out = []
-        parts = [part.strip() for part in text.split(";") if part.strip()]
-        for part in parts:
-            out.append(self._run(part, described=True))
-        if self._copying:
-            return b"".join(out)
-        if not parts:
-            out.append(answers.EMPTY_QUERY)
-        self._end_implicit()
-        return b"".join(out) + self._ready()
+        while self._parts and not self._copying:
+            out.append(self._run(self._parts.pop(0), described=True))
+        if not self._copying:
+            self._end_implicit()
+            out.append(self._ready())
+        return b"".join(out)
 
     def _parse(self, body: bytes) -> bytes:
         name, text = (part.decode() for part in body.split(b"\0", 2)[:2])
@@ -183,17 +193,12 @@ class Server:
             if code == "f":
                 raise HeliosError("COPY from stdin failed", sqlstate="57014")
             self.state.writes.append("COPY")
-            tail = b""
-            if not self._extended:
-                self._end_implicit()
-                tail = self._ready()
-            return answers.command_complete("COPY 1") + tail
+            return answers.command_complete("COPY 1") + (b"" if self._extended else self._rest())
         return b""
 
     # Statements ------------------------------------------------------------------------------------------------------
 
     def _run(self, text: str, *, described: bool) -> bytes:
-        self._extended = not described
         self.log.append(text)
         word = text.split()[0].upper()
         if self.dies_before and text.startswith(self.dies_before):

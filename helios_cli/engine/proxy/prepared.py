@@ -40,7 +40,7 @@ EVICT is DROP; of a statement that stays when no answer comes."""
 class Prepared:
     """One text with its parameter types, for all clients that prepare it."""
 
-    __slots__ = ("__weakref__", "body", "is_proven", "name", "statement")
+    __slots__ = ("__weakref__", "body", "is_proven", "is_stale", "name", "statement")
 
     def __init__(self, name: bytes, body: bytes, statement: Statement) -> None:
         self.name = name
@@ -50,6 +50,8 @@ class Prepared:
         self.statement = statement
         self.is_proven = False
         """Some node has taken it."""
+        self.is_stale = False
+        """Its result has changed: who knows it by its old one must prepare it again."""
 
     def parse(self, name: bytes | None = None) -> bytes:
         """The Parse message; under another name than its own, if one is given."""
@@ -75,6 +77,16 @@ class SharedStatements:
             found = Prepared(PREFIX + str(self._last).encode(), body, statement)
             self._by_body[body] = found
         return found
+
+    def forget(self, prepared: Prepared) -> None:
+        """Its result has changed: who prepares the text from now on gets another one."""
+        prepared.is_stale = True
+        if self._by_body.get(prepared.body) is prepared:
+            del self._by_body[prepared.body]
+
+    def forget_all(self) -> None:
+        """Tables have changed: likewise, of every text. Who has prepared one keeps it."""
+        self._by_body.clear()
 
 
 class Step:
@@ -150,9 +162,12 @@ class UseStep(Step):
 
     def render(self, backend: BackendStatements, out: list[bytes]) -> None:
         prepared = self.prepared
-        if not backend.has(prepared):
-            backend.prepare(prepared, out, DROP, None)
         head, name, rest = self.head, prepared.name, self.rest
+        if not backend.has(prepared):
+            if prepared.is_stale:
+                name = PREFIX  # which is not there, as the client shall hear
+            else:
+                backend.prepare(prepared, out, DROP, None)
         out.append(_pack(head[:1], len(head) + len(name) + len(rest) + 3) + head[1:] + name + rest)
 
 

@@ -31,6 +31,9 @@ COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
 UNKNOWN: Final = Statement(Access.WRITE, "not known to the proxy")
 """What runs under a name that the proxy does not know: a statement of SQL's PREPARE, a portal that it has not seen."""
 
+TAKES_NAME: Final = ("INSERT", "UPDATE", "DELETE")
+DEFINES: Final = ("ALTER", "DROP", "CREATE")
+
 CLASSES_MAX: Final = 4096
 CLASS_BYTES_MAX: Final = 4096
 """Of a Parse's body whose class is remembered by it."""
@@ -42,7 +45,7 @@ class Unit:
     __slots__ = (
         "access", "attempts", "by_query", "bytes", "changes", "closed", "copied", "deadline", "executed", "expected",
         "failed", "forgotten", "fresh", "hint", "losses", "name", "passed", "plain", "repeated", "seen", "simple",
-        "skip", "statements", "steps", "wrapped",
+        "skip", "statements", "steps", "wanted", "wrapped",
     )  # fmt: skip
 
     def __init__(self, *, simple: bool) -> None:
@@ -51,8 +54,10 @@ class Unit:
         """Nothing more of it will come: Sync is there."""
         self.by_query = simple
         """Its answer ends without a Sync: a Query or FunctionCall ends it, by itself or behind extended messages."""
-        self.copied = False
-        """The client has said that its COPY data is at its end."""
+        self.copied = 0
+        """COPYs of which the client has said that the data is at its end."""
+        self.wanted = 0
+        """COPYs for which the node has wanted data, since the unit was sent."""
         self.steps: list[Step] = []
         self.changes: list[Step] = []
         """Those of them that change what the client's names stand for."""
@@ -110,6 +115,21 @@ class Unit:
     def control(self) -> Control:
         """What it does to the block, where it does one thing."""
         return self.executed[0].control if len(self.executed) == 1 else Control.NONE
+
+    @property
+    def takes_name(self) -> bool:
+        """Whether it has used a name up for certain, once it has succeeded."""
+        return bool(self.executed) and all(one.why in TAKES_NAME for one in self.executed)
+
+    @property
+    def defines(self) -> bool:
+        """Whether it may give the results of statements other columns."""
+        return any(one.why.startswith(DEFINES) for one in self.executed)
+
+    @property
+    def copies_in(self) -> bool:
+        """Whether data of a COPY may come behind it."""
+        return any(one.copies_in for one in self.executed)
 
     @property
     def ends_unseen(self) -> bool:
@@ -265,6 +285,12 @@ class ClientStatements:
             self.names.pop(name, None)
         else:
             self.names[name] = prepared
+
+    def result_changed(self, unit: Unit) -> None:
+        """A server has refused to run a statement of the unit with another result than it was prepared with."""
+        for step in unit.steps:
+            if isinstance(step, UseStep):
+                self.shared.forget(step.prepared)
 
     def undo(self, unit: Unit) -> None:
         """A unit has failed: what of it no server has acknowledged did not come to pass."""

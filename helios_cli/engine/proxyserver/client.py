@@ -38,9 +38,6 @@ FAILED: Final = b"E"[0]
 NO_SETTINGS: Final = ("user", "database", "options", "replication")
 """Of a startup packet: they are no settings of a session."""
 
-TAKES_NAME: Final = ("INSERT", "UPDATE", "DELETE")
-"""Statements that have used their name up for certain, once they have succeeded."""
-
 AUTHORITY: Final = ("session_authorization", "role")
 """Set like parameters, and left alone by RESET ALL."""
 
@@ -218,7 +215,7 @@ class Client(Sending):
             and backend.may_be_named
             and self.block is None
             and not unit.failed
-            and (ended.wrote_surely if ended is not None else unit.access and _takes_name(unit))
+            and (ended.wrote_surely if ended is not None else unit.access and unit.takes_name)
         ):
             backend.may_be_named = False
         self.proxy.stats.count(unit, backend)
@@ -262,9 +259,11 @@ class Client(Sending):
 
     def _wrote(self, unit: Unit, backend: Backend | None) -> None:
         """Remember what is to be seen, or asked after."""
+        if unit.defines:
+            self.proxy.shared_statements.forget_all()
         if self.block is not None:
             self.block.wrote = True
-            self.block.wrote_surely |= not unit.failed and _takes_name(unit)
+            self.block.wrote_surely |= not unit.failed and unit.takes_name
         elif backend is not None and not backend.node.is_heliosdb and self.proxy.wants_floors:
             self.floor = FLOOR_ASKED
             backend.command(PG_LSN, self._floor_came)
@@ -280,6 +279,8 @@ class Client(Sending):
         if unit is None or (self.recovery is not None and not self.recovery.is_wrapping):
             return False
         unit.failed = True
+        if b"C0A000\0Mcached plan" in message:
+            self.statements.result_changed(unit)
         if Recovery(self).takes(unit, message):
             return True
         self.unit_failed(unit)
@@ -302,7 +303,10 @@ class Client(Sending):
         """The node wants COPY data."""
         unit = self.unit
         self.answer(data)
-        if self.recovery is None and unit is not None and not unit.copied:
+        if self.recovery is not None or unit is None:
+            return
+        unit.wanted += 1
+        if unit.wanted > unit.copied:
             self.copying = True
             if not unit.by_query:
                 unit.closed = False
@@ -491,7 +495,3 @@ class Client(Sending):
 def stopping() -> HeliosError:
     """What a client is told whose session ends because the proxy does."""
     return HeliosError("terminating connection: the proxy is stopping", sqlstate="57P01", hint="Connect again.")
-
-
-def _takes_name(unit: Unit) -> bool:
-    return bool(unit.executed) and all(one.why in TAKES_NAME for one in unit.executed)

@@ -220,6 +220,10 @@ class Dialogue(asyncio.Protocol):
             self._query(raw)
         elif code in (QUERY, CALL):
             self._ends_without_sync(unit, code, raw)
+        elif unit is not None and unit.copies_in:
+            # It comes before the server has said that it is wanted.
+            unit.add(Step(raw))
+            unit.copied += code != COPY_DATA
         # What is left over from a COPY that has failed is nobody's.
 
     def _ends_without_sync(self, unit: Unit | None, code: int, raw: bytes) -> None:
@@ -241,6 +245,12 @@ class Dialogue(asyncio.Protocol):
     def unit_failed(self, unit: Unit) -> None:
         """The server has sent an error, and may look for a Sync now."""
         if unit.by_query and not unit.simple and unit.closed:
+            # The end of its answer, when it was the Query that failed, comes at once.
+            self.proxy.loop.call_later(SPILL_S, self._wants_sync, unit)
+
+    def _wants_sync(self, unit: Unit) -> None:
+        """The answer of a unit that has failed has no end so far: its client must see the error."""
+        if self.unit is unit and not self.closing:
             unit.closed = unit.by_query = False
             self.go_on()
 
@@ -272,11 +282,11 @@ class Dialogue(asyncio.Protocol):
     def _copy_mark(self, unit: Unit, code: int) -> None:
         if code == SYNC:
             # The server takes no notice of one that comes before the end of the data.
-            unit.closed = unit.copied
-            self.copying = not unit.copied
+            unit.closed = unit.copied >= unit.wanted
+            self.copying = not unit.closed
         elif code != FLUSH:
-            unit.copied = True
-            self.copying = not unit.by_query
+            unit.copied += 1
+            self.copying = False
 
     def unit_done(self) -> None:
         """The unit in hand is answered: what has come meanwhile is next."""

@@ -44,6 +44,8 @@ HELD_MAX: Final = 16 << 20
 """Bytes of a wrapped unit's answer that are held until its commit; more goes on as it comes."""
 
 READ_ONLY: Final = "25006"
+UNPREPARED: Final = ("26000", "42P05")
+"""A backend does not have the statements that it should have: a function has taken them away."""
 NOT_DONE: Final = "not done"
 
 
@@ -96,11 +98,16 @@ class Recovery:
             self._held.append(data)
             self._held_bytes += len(data)
             if self._held_bytes > HELD_MAX:
-                self._streams = True
-                self.client.pass_on(b"".join(self._held))
-                self._held.clear()
+                self.let_out()
         elif self._digest is not None:
             self._digest.update(data)
+
+    def let_out(self) -> None:
+        """Let the answer go on as it comes."""
+        if self._wraps and self._held:
+            self._streams = True
+            self.client.pass_on(b"".join(self._held))
+            self._held.clear()
 
     def unit_over(self, data: bytes, status: int) -> None:
         """The end of such an answer."""
@@ -112,9 +119,8 @@ class Recovery:
 
     def ready(self, backend: Backend) -> None:
         """A backend is at hand, with the client's settings."""
-        step, self._next = self._next, None
-        assert step is not None
-        step(backend)
+        assert self._next is not None
+        self._next(backend)
 
     def _nothing_awaited(self, data: bytes, status: int) -> None:
         raise AssertionError("an answer that nobody awaits")
@@ -131,7 +137,7 @@ class Recovery:
             if client.backend is not None:
                 client.proxy.loop.call_soon(client.backend.close)
             return True
-        if unit.passed or unit.attempts > ATTEMPTS_MAX:
+        if unit.passed or unit.attempts > ATTEMPTS_MAX or client.pins:
             return False
         block = client.block
         self._refusal = error.sqlstate
@@ -141,7 +147,7 @@ class Recovery:
             if block is not None:
                 return block.attempts < REPLAYS_MAX and self._elsewhere(unit)
             return client.backend.node.is_heliosdb and self._elsewhere(unit)
-        if error.sqlstate == "57P03":
+        if error.sqlstate == "57P03" or (error.sqlstate in UNPREPARED and b'"hp_' in message and unit.attempts < 3):
             return self._elsewhere(unit)
         if unit.repeated and unit.name is not None and error.sqlstate != OutcomeUnknown.sqlstate:
             self._answer = message
@@ -182,8 +188,9 @@ class Recovery:
         client.recovery = None
         is_reader = backend is not None and backend.node is not client.proxy.cluster.primary
         if backend is not None:
-            unit.access = Access.WRITE
-            if backend.node is client.proxy.cluster.primary and self._refusal != SerializationFailure.sqlstate:
+            if self._refusal not in UNPREPARED:
+                unit.access = Access.WRITE
+            if backend.node is client.proxy.cluster.primary and self._refusal in (READ_ONLY, "57P03"):
                 client.proxy.cluster.suspect(backend.node, "it refused a write")
             client.detach(backend)
             backend.leave()
@@ -413,12 +420,12 @@ class Recovery:
         if outcome == NOT_DONE:
             unit.name = client.proxy.names.take()
             unit.repeated = False
+            if (self._committing or client.block is not None) and backend is not None:
+                client.give_back(backend)
             if self._committing:
                 self._committing = False
-                self._give_backend_back()
                 self.again(unit)
             elif client.block is not None:
-                self._give_backend_back()
                 self.resume_block()
             else:
                 self._pass_error(unit)
@@ -428,11 +435,6 @@ class Recovery:
             self._committed(unit)
         else:
             self._deliver_tag(unit, outcome)
-
-    def _give_backend_back(self) -> None:
-        client = self.client
-        if client.backend is not None:
-            client.give_back(client.backend)
 
     def _pass_error(self, unit: Unit) -> None:
         """The write was not done, and its second attempt failed: that is the answer."""

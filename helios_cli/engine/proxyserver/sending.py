@@ -190,6 +190,7 @@ class Sending(Placing):
     def mark_sent(self, unit: Unit) -> None:
         """The unit in hand, as far as it has come, is on its way."""
         self._sent, self._sent_steps = True, len(unit.steps)
+        unit.wanted = 0
 
     def _send_steps(self, steps: list[Step]) -> None:
         backend, unit = self.backend, self.unit
@@ -236,6 +237,11 @@ class Sending(Placing):
         if unit.name is None:
             unit.name = self.proxy.names.take()
         return f"SET {WRITE_ID} = '{unit.name}'"
+
+    def _wants_sync(self, unit: Unit) -> None:
+        if self.recovery is not None and self.unit is unit:
+            self.recovery.let_out()
+        super()._wants_sync(unit)
 
     def _sync_alone(self) -> None:
         self.transport.write(READY[self.status])
