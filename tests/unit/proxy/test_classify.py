@@ -153,7 +153,7 @@ PINS = {
     "CREATE TEMP VIEW v AS SELECT 1": "temporary table",
     "LISTEN a": "LISTEN",
     "PREPARE p AS SELECT 1": "PREPARE",
-    "DECLARE c CURSOR WITH HOLD FOR SELECT 1": "WITH HOLD cursor",
+    "DECLARE c CURSOR WITH HOLD FOR SELECT 1": "WITH HOLD cursor c",
     "SELECT pg_advisory_lock(1)": "advisory lock",
     "SELECT currval('s')": "value of a sequence",
     "SELECT set_config($1, 'a', false)": "set_config()",
