@@ -34,6 +34,8 @@ UNKNOWN: Final = Statement(Access.WRITE, "not known to the proxy")
 TAKES_NAME: Final = ("INSERT", "UPDATE", "DELETE")
 DEFINES: Final = ("ALTER", "DROP", "CREATE")
 
+LISTED_MAX: Final = 1000
+"""Statements of a unit that are listed, but for those that leave something behind."""
 CLASSES_MAX: Final = 4096
 CLASS_BYTES_MAX: Final = 4096
 """Of a Parse's body whose class is remembered by it."""
@@ -44,8 +46,8 @@ class Unit:
 
     __slots__ = (
         "access", "attempts", "by_query", "bytes", "changes", "closed", "copied", "deadline", "executed", "expected",
-        "failed", "forgotten", "fresh", "hint", "losses", "name", "passed", "plain", "repeated", "seen", "simple",
-        "skip", "statements", "steps", "wanted", "wrapped",
+        "failed", "forgotten", "fresh", "hint", "losses", "name", "passed", "plain", "ran", "repeated", "seen",
+        "simple", "skip", "statements", "steps", "wanted", "wrapped",
     )  # fmt: skip
 
     def __init__(self, *, simple: bool) -> None:
@@ -73,6 +75,8 @@ class Unit:
         """Those it runs, as far as it is known."""
         self.forgotten = False
         """Its messages are too many to be kept: it cannot be sent again."""
+        self.ran = False
+        """Something of it runs at a node."""
         self.failed = False
         """An error was answered."""
         self.name: WriteId | None = None
@@ -104,7 +108,8 @@ class Unit:
 
     def touch(self, statement: Statement) -> None:
         """A statement is in it."""
-        self.statements.append(statement)
+        if len(self.statements) < LISTED_MAX or not statement.plain:
+            self.statements.append(statement)
         if statement.access > self.access:
             self.access = statement.access
         if statement.hint:
@@ -208,7 +213,8 @@ class ClientStatements:
         elif code == EXECUTE:
             unit.add(Step(raw))
             statement = self.portals.get(raw[5 : _end_of_string(raw, 5)], UNKNOWN)
-            unit.executed.append(statement)
+            if len(unit.executed) < LISTED_MAX or not statement.plain:
+                unit.executed.append(statement)
             if statement not in unit.statements:
                 unit.touch(statement)
         elif code == PARSE:

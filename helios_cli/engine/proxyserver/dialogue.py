@@ -38,6 +38,8 @@ HELD_MAX: Final = 1 << 20
 """Bytes that wait here for the answer to what came before them; then the client is not read."""
 MESSAGE_MAX: Final = 256 << 20
 """Of one message, which has to be whole before it goes anywhere."""
+TURN_MESSAGES: Final = 500
+"""Messages of one client that are handled at a time."""
 SPILL_S: Final = 0.05
 """So long a unit waits for its end before it goes out without it."""
 SPILL_BYTES: Final = 1 << 20
@@ -69,7 +71,11 @@ class Dialogue(asyncio.Protocol):
         self._discarding = False
         """The unit in hand has failed here: what comes up to Sync is not for anybody."""
         self._parts: list[bytes] = []
+        self._offset = 0
+        """Where what is held begins in the first of them."""
         self._held = 0
+        self._rests = False
+        """Its messages were many at a time: it goes on when others have had their turn."""
         self._need = 0
         self._deaf = False
         self._stopped = False
@@ -84,14 +90,13 @@ class Dialogue(asyncio.Protocol):
         if self._held:
             self._parts.append(data)
             self._held += len(data)
-            if self._held < self._need or self._is_stuck():
-                if self._held > HELD_MAX and self._is_stuck():
+            if self._is_stuck():
+                if self._held > HELD_MAX:
                     self._stop_reading()
-                return
-            data = b"".join(self._parts)
-            self._parts.clear()
-            self._held = 0
-        elif self.unit is None and not self._discarding and not self._congested:
+            elif self._held >= self._need:
+                self.go_on()
+            return
+        if self.unit is None and not self._discarding and not self._congested and not self._rests:
             size = len(data)
             if size > 5 and data[0] == QUERY and _u32(data, 1)[0] + 1 == size:
                 self._query(data)
@@ -148,6 +153,8 @@ class Dialogue(asyncio.Protocol):
 
     def _is_stuck(self) -> bool:
         """Whether what comes now has to wait."""
+        if self._rests:
+            return True
         unit = self.unit
         if unit is None or self._discarding:
             return self._congested and not self._discarding
@@ -155,11 +162,17 @@ class Dialogue(asyncio.Protocol):
             return not self._sent
         return unit.closed or (self._dispatched and not self._sent)
 
-    def _pump(self, data: bytes) -> None:
-        """Handle all that can be handled; the rest is held."""
-        at, size = 0, len(data)
+    def _pump(self, data: bytes, at: int = 0) -> None:
+        """Handle all from ``at`` on that can be handled; the rest is held."""
+        size = len(data)
+        left = TURN_MESSAGES
         try:
             while not self.closing and size - at >= 5 and not self._is_stuck():
+                left -= 1
+                if not left:
+                    self._rests = True
+                    self.proxy.loop.call_soon(self._take_turn)
+                    break
                 code = data[at]
                 length = _u32(data, at + 1)[0]
                 end = at + 1 + length
@@ -180,7 +193,8 @@ class Dialogue(asyncio.Protocol):
             self.fatal(error)
             return
         if at < size and not self.closing:
-            self._parts.insert(0, data[at:] if at else data)
+            self._parts.insert(0, data)
+            self._offset = at
             self._held += size - at
         if self._deaf and self._held <= HELD_MAX:
             self._read_again()
@@ -301,11 +315,22 @@ class Dialogue(asyncio.Protocol):
 
     def go_on(self) -> None:
         """Handle what was held."""
-        if self._held and not self.closing:
-            data = b"".join(self._parts)
-            self._parts.clear()
-            self._held = 0
-            self._pump(data)
+        if not self._held or self.closing:
+            return
+        parts, at = self._parts, self._offset
+        if len(parts) == 1:
+            data = parts[0]
+        else:
+            parts[0] = parts[0][at:]
+            data, at = b"".join(parts), 0
+        parts.clear()
+        self._held = self._offset = 0
+        self._pump(data, at)
+
+    def _take_turn(self) -> None:
+        """Others have had theirs."""
+        self._rests = False
+        self.go_on()
 
     # Reading ---------------------------------------------------------------------------------------------------------
 

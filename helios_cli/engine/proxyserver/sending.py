@@ -191,17 +191,19 @@ class Sending(Placing):
         """The unit in hand, as far as it has come, is on its way."""
         self._sent, self._sent_steps = True, len(unit.steps)
         unit.wanted = 0
+        unit.ran = bool(unit.executed)
 
     def _send_steps(self, steps: list[Step]) -> None:
         backend, unit = self.backend, self.unit
         if backend is None or unit is None:
             return
-        if unit.access and self.block is None and self._is_misplaced(unit, steps):
+        if unit.access and not unit.ran and self.block is None and self._is_misplaced(unit):
             # It began with what any node can do; its beginning is done again where the rest can be done.
             self.detach(backend)
             backend.close()
             Recovery(self).again(unit)
             return
+        unit.ran = unit.ran or any(step.raw[0] == EXECUTE for step in steps)
         backend.more(render(steps, backend.statements))
         if unit.by_query:
             backend.statements.unnamed = None
@@ -210,11 +212,9 @@ class Sending(Placing):
             self._sent_steps = 0
             unit.forgotten = True
 
-    def _is_misplaced(self, unit: Unit, fresh: list[Step]) -> bool:
-        before = unit.steps[: len(unit.steps) - len(fresh)]
-        ran = any(step.raw[0] == EXECUTE for step in before)
+    def _is_misplaced(self, unit: Unit) -> bool:
         primary, backend = self.proxy.cluster.primary, self.backend
-        if ran or self.pins or backend is None:
+        if self.pins or backend is None:
             return False
         return backend.node is not primary or (backend.node.is_heliosdb and not unit.wrapped)
 

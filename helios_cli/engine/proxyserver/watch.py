@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.pgclient import ConnectionLost
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 LOOK_S: Final = 0.005
 """Between two looks at how far a node is."""
 ALARM_S: Final = 3.0
@@ -41,6 +43,8 @@ LIMITED_S: Final = 0.25
 """Between two checks where standbys may lag so much and no more."""
 LATENCY_SHARE: Final = 0.2
 """Of the newest round trip in the smoothed one."""
+SLICE_S: Final = 0.1
+"""However late it is noticed that so much of a wait is over, it counts as no more."""
 BRIEF_S: Final = 1.0
 """A connection that lasted no longer is not made anew at once."""
 
@@ -227,8 +231,7 @@ class Watch:
         began, began_s, news = self._loop.time(), time.perf_counter(), self._news
         if text in (HELIOS_CHECK, POSTGRES_CHECK):
             self._wants_check, self._checked_at = False, began
-        async with asyncio.timeout(self._timeout):
-            results = await link.query(text)
+        results = await _within(link.query(text), self._timeout)
         round_trip = time.perf_counter() - began_s
         node = self.node
         node.latency_s += (round_trip - node.latency_s) * (LATENCY_SHARE if node.latency_s else 1.0)
@@ -289,6 +292,22 @@ class Watch:
 
 def _kind(node: Node) -> str:
     return "HeliosDB" if node.is_heliosdb else "PostgreSQL"
+
+
+async def _within(answer: asyncio.Future[T], seconds: float) -> T:
+    """Wait for an answer, but so long at most. When our own loop stands still that is not the node's delay.
+
+    Raises:
+        TimeoutError: none came.
+    """
+    left = seconds
+    while left > 0:
+        await asyncio.wait({answer}, timeout=min(SLICE_S, left))
+        if answer.done():
+            return answer.result()
+        left -= SLICE_S
+    answer.cancel()
+    raise TimeoutError
 
 
 def _reason(error: BaseException, what: str, timeout: float) -> str:
