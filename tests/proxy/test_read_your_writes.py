@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from support.node_cluster import NodeCluster
+from support.node_process import wait_until
 from support.postgres_pair import PostgresPair
 from support.proxied import MakeProxy
 from support.proxy_probe import Probed, changing_lag, run_probe
@@ -53,3 +57,35 @@ def test_without_the_floor_it_is_not(lagging: Lagging, make_proxy: MakeProxy) ->
     settings = {"read_your_writes": False, "pool_size": 4}
     probed = probe(lagging, make_proxy(lagging.nodes, database=lagging.database, settings=settings), PAIRS // 4)
     assert probed.misses > 10, probed
+
+
+def test_behind_a_token_another_session_reads_it_too(lagging: Lagging, make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(lagging.nodes, database=lagging.database)
+    wait_spread(proxy, len(lagging.nodes))
+    query, token = "SELECT count(*) FROM told", ""
+    with proxy.connect() as writer, proxy.connect() as reader, proxy.connect() as other:
+        writer.execute("CREATE TABLE told (id int)")
+        for node in lagging.nodes:
+            wait_until(partial(_knows, node, query), "every node has the table", 30)
+        lagging.set_lag(1.0)
+        if lagging.is_heliosdb:
+            reader.execute("SET helios.min_lsn_timeout = '20ms'")  # it is not that a standby waits
+        misses = 0
+        for number in range(1, 21):
+            writer.execute("INSERT INTO told VALUES (%s)", (number,))
+            (token,) = writer.execute("SHOW helios.lsn", prepare=False).fetchone() or ("",)
+            reader.execute(f"SET helios.min_lsn = '{token}'")
+            assert reader.execute(query).fetchone() == (number,)
+            misses += other.execute(query).fetchone() != (number,)
+        assert misses, "no standby lagged"
+    with proxy.connect(options=f"-c helios.min_lsn={token}") as late:
+        assert late.execute(query).fetchone() == (20,)
+    lagging.set_lag(0.0)
+
+
+def _knows(node: Any, query: str) -> bool:
+    try:
+        with node.connect() as connection:
+            return connection.execute(query).fetchone() is not None
+    except psycopg.errors.UndefinedTable:
+        return False

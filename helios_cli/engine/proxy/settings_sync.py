@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from helios_cli.engine.proxy.statement import Setting, Statement
+from helios_cli.engine.types import Lsn
 
 _LAST: Final = ("session_authorization", "role")
 """Set behind all others, since they may take the right to set those; and reset before them."""
 _RESET: Final = {"session_authorization": "RESET SESSION AUTHORIZATION", "role": "RESET ROLE"}
+
+MIN_LSN: Final = "helios.min_lsn"
+_TOKEN: Final = re.compile(r"'([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})(?:@[0-9a-f-]+)?'")
+"""In a statement that sets it."""
 
 Settings = Mapping[str, str]
 """Parameter to the statement that sets it. Never changed in place: equal objects are equal settings at a glance."""
@@ -82,6 +88,12 @@ def startup_settings(parameters: Mapping[str, str]) -> Settings:
         name.lower(): f"SELECT set_config({literal(name)}, {literal(value)}, false)"
         for name, value in parameters.items()
     }
+
+
+def floor_of(settings: Settings) -> int:
+    """The LSN that the session's queries must at least see, by ``helios.min_lsn``; 0 where that names none."""
+    match = _TOKEN.search(settings.get(MIN_LSN, ""))
+    return int(Lsn.parse(match[1])) if match is not None else 0
 
 
 def literal(text: str) -> str:

@@ -19,10 +19,10 @@ from helios_cli.engine.proxy.settings_sync import BlockSettings, Settings, chang
 from helios_cli.engine.proxy.statement import Control, Statement
 from helios_cli.engine.proxy.unit import Unit
 from helios_cli.engine.proxyserver import verdicts
-from helios_cli.engine.proxyserver.backend import Backend, Command
+from helios_cli.engine.proxyserver.backend import Backend
 from helios_cli.engine.proxyserver.recovery import Recovery
 from helios_cli.engine.proxyserver.sending import IDLE, IN_BLOCK, OWN_PARAMETERS, READY, WRITE_ID, Sending
-from helios_cli.engine.types import Lsn, Token
+from helios_cli.engine.types import Token
 from helios_cli.engine.wire import backend as messages
 from helios_cli.engine.wire import client as wire
 from helios_cli.engine.wire.startup import parse_options
@@ -76,7 +76,8 @@ class Client(Sending):
             self.fatal(error)
             return
         asked |= {name: value for name, value in self.parameters.items() if name not in NO_SETTINGS}
-        self.began_with = self.settings = startup_settings(asked)
+        self.began_with = startup_settings(asked)
+        self.adopt(self.began_with)
         self.unit = Unit(simple=True)
         self.choose(self.unit)
 
@@ -228,7 +229,8 @@ class Client(Sending):
             committed = any(one.control is Control.COMMIT or one.count > 1 for one in unit.executed)
             backend.settings_known = False
         if committed and unit.control is not Control.ROLLBACK:
-            self.settings = backend.settings = inner.now
+            self.adopt(inner.now)
+            backend.settings = inner.now
             backend.settings_known &= inner.is_sure
 
     @property
@@ -265,13 +267,8 @@ class Client(Sending):
             self.block.wrote = True
             self.block.wrote_surely |= not unit.failed and unit.takes_name
         elif backend is not None and not backend.node.is_heliosdb and self.proxy.wants_floors:
-            self.floor = FLOOR_ASKED
-            backend.command(PG_LSN, self._floor_came)
-
-    def _floor_came(self, command: Command) -> None:
-        if command.rows and command.rows[0][0] is not None:
-            self.token = command.rows[0][0].decode()
-            self.floor = int(Lsn.parse(self.token))
+            self.floor, self.awaits_token = FLOOR_ASKED, True
+            backend.command(PG_LSN, self.token_came)
 
     def error_came(self, message: bytes) -> bool:
         """An ErrorResponse: whether something else is to be done than to pass it on."""
@@ -360,7 +357,7 @@ class Client(Sending):
         if self.block is not None:
             self._inner().set(fresh, is_sure=is_sure)
             return
-        self.settings = fresh
+        self.adopt(fresh)
         if backend is None:
             return
         if is_sure:

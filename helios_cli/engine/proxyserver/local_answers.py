@@ -59,6 +59,9 @@ def answered(client: Sending, unit: Unit) -> bool:
     statement = unit.executed[0]
     if statement.frees is not None and client.status != FAILED_BLOCK:
         return _free(client, unit, statement.frees)
+    if statement.shows == "helios.lsn" and client.awaits_token:
+        client.asks_token = True
+        return True
     if statement.shows == "helios.lsn" and client.token and client.status != FAILED_BLOCK:
         client.finish_locally(build_answer(unit, "SHOW", "helios.lsn", client.token))
         return True

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxy.functions import SEQUENCE
 from helios_cli.engine.proxy.prepared import Step, render
-from helios_cli.engine.proxy.settings_sync import Settings, difference, everything
+from helios_cli.engine.proxy.settings_sync import Settings, difference, everything, floor_of
 from helios_cli.engine.proxy.statement import Control
 from helios_cli.engine.proxy.unit import EXECUTE, Unit
 from helios_cli.engine.proxyserver import local_answers
 from helios_cli.engine.proxyserver.backend import Backend, Command
 from helios_cli.engine.proxyserver.placing import Placing
 from helios_cli.engine.proxyserver.recovery import Recovery
+from helios_cli.engine.types import Lsn
 from helios_cli.engine.wire import backend as messages
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class Sending(Placing):
         """Why the session keeps its backend."""
         self.token = ""
         """The floor as text, with its term."""
+        self.awaits_token = False
+        """A plain PostgreSQL has been asked for that of the last write."""
+        self.asks_token = False
+        """The unit in hand is about it, and waits for that."""
         self.units = 0
         self.began_at = self.asked_at = proxy.loop.time()
         """When the session began, and when its last unit came."""
@@ -242,6 +247,22 @@ class Sending(Placing):
         if self.recovery is not None and self.unit is unit:
             self.recovery.let_out()
         super()._wants_sync(unit)
+
+    def token_came(self, command: Command) -> None:
+        """A plain PostgreSQL says how far the last write went, or was lost."""
+        self.awaits_token = False
+        if command.rows and command.rows[0][0] is not None:
+            self.token = command.rows[0][0].decode()
+            self.floor = int(Lsn.parse(self.token))
+        if self.asks_token and self.unit is not None and not self.closing:
+            self.asks_token = False
+            if not local_answers.answered(self, self.unit):
+                self.choose(self.unit)
+
+    def adopt(self, settings: Settings) -> None:
+        """The session has these from now on; a token among them is a floor."""
+        self.settings = settings
+        self.floor = max(self.floor, floor_of(settings))
 
     def _sync_alone(self) -> None:
         self.transport.write(READY[self.status])
