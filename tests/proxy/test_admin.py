@@ -111,6 +111,7 @@ def test_metrics_count_units_by_node_and_class(proxied: Proxied) -> None:
         "sessions_total", "clients", "waits_total", "timeouts_total", "lost_total", "repeated_total", "asked_total",
         "unknown_total", "replayed_total", "replays_failed_total", "pool_idle", "pool_active", "pool_waiting",
         "node_state", "node_term", "node_lag_bytes", "node_lag_seconds", "node_latency_seconds", "wait_seconds_bucket",
+        "memory_bytes", "failed_logins_total", "refused_clients_total",
     ):  # fmt: skip
         assert f"heliosdb_proxy_{expected}" in names
     assert "heliosdb_loop_stall_max_seconds" in names

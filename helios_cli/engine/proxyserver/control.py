@@ -17,6 +17,7 @@ from helios_cli.engine.types import Lsn, Token
 
 if TYPE_CHECKING:
     from helios_cli.engine.config.proxy_change import Change
+    from helios_cli.engine.proxyserver.login import Entrance
     from helios_cli.engine.proxyserver.node import Node
     from helios_cli.engine.proxyserver.proxy import Proxy
 
@@ -59,8 +60,11 @@ class Administration(Protocol):
 class OwnAdministration:
     """Of the proxy in this process."""
 
-    def __init__(self, proxy: Proxy, reload: Callable[[], Change] | None = None) -> None:
+    def __init__(
+        self, proxy: Proxy, reload: Callable[[], Change] | None = None, entrance: Entrance | None = None
+    ) -> None:
         self.proxy = proxy
+        self._entrance = entrance
         self._reload = reload
 
     @property
@@ -70,7 +74,7 @@ class OwnAdministration:
 
     async def figures(self, *, clients: bool = False, servers: bool = False) -> Figures:
         """As :meth:`Administration.figures`."""
-        return survey(self.proxy, clients=clients, servers=servers)
+        return survey(self.proxy, self._entrance, clients=clients, servers=servers)
 
     async def explain(self, sql: str, floor: str = "", hint: str = "") -> dict[str, Any]:
         """As :meth:`Administration.explain`."""

@@ -63,6 +63,10 @@ class Exposition:
     def _states(self) -> None:
         states: dict[str, tuple[str, Callable[[], float]]] = {
             "heliosdb_proxy_clients": ("Sessions now.", lambda: self._figures.states.get("clients", 0)),
+            "heliosdb_proxy_logins": ("Connections that log in.", lambda: self._figures.states.get("logins", 0)),
+            "heliosdb_proxy_memory_bytes": (
+                "Resident memory of all processes that serve.", lambda: self._figures.states.get("memory_bytes", 0),
+            ),
             "heliosdb_proxy_workers": ("Processes that serve.", lambda: self._figures.workers),
             "heliosdb_proxy_paused": ("1 while it is paused.", lambda: int(self._figures.paused)),
             "heliosdb_loop_stall_max_seconds": (

@@ -16,6 +16,9 @@ from helios_cli.engine.proxyserver.peer import CALL_S, Peer
 
 CALLS: Final = ("figures", "explain", "pause", "resume", "drain", "undrain", "reload", "kill")
 
+FIGURES_S: Final = 2.0
+"""Longest wait for figures: who asks for them has a health check to answer."""
+
 
 async def serve(administration: Administration, name: str, given: dict[str, Any]) -> Any:
     """Do what the other side asks for. Raises HeliosError."""
@@ -41,7 +44,7 @@ class FarAdministration:
 
     async def figures(self, *, clients: bool = False, servers: bool = False) -> Figures:
         """As :meth:`Administration.figures`."""
-        return msgspec.convert(await self.peer.call("figures", clients=clients, servers=servers), Figures)
+        return msgspec.convert(await self.peer.call("figures", FIGURES_S, clients=clients, servers=servers), Figures)
 
     async def explain(self, sql: str, floor: str = "", hint: str = "") -> dict[str, Any]:
         """As :meth:`Administration.explain`."""

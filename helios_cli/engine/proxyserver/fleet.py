@@ -50,6 +50,7 @@ class Seat:
     there: FarAdministration | None = None
     """None while it is not ready to serve."""
     peer: Peer | None = None
+    orders: Orders | None = None
     was_ready: bool = False
 
 
@@ -158,7 +159,7 @@ class Fleet:
             )  # fmt: skip
         peer = seat.peer = Peer(self._loop, lambda name, given: self._serve(seat, name, given), lambda: None)
         try:
-            orders = Orders(self._reloading.loaded, seat.number, self._paused, tuple(self._drained))
+            orders = seat.orders = Orders(self._reloading.loaded, seat.number, self._paused, tuple(self._drained))
             await self._loop.run_in_executor(None, send_orders, ours, orders)
             ours.setblocking(False)
             await self._loop.create_unix_connection(lambda: peer, sock=ours)
@@ -180,6 +181,7 @@ class Fleet:
             seat.was_ready = True
             self._news.set()
             log.info("worker %d serves", seat.number)
+            self._catch_up(seat)
         elif name == "cancel":
             number = worker_of(given["pid"])
             if number < len(self._seats) and (peer := self._seats[number].peer) is not None:
@@ -187,6 +189,20 @@ class Fleet:
         else:
             return await serve(self, name, given)
         return None
+
+    def _catch_up(self, seat: Seat) -> None:
+        """What has been ordered since the worker got its orders."""
+        assert seat.peer is not None and seat.orders is not None
+        if seat.orders.loaded is not self._reloading.loaded:
+            seat.peer.tell("reload")
+        if seat.orders.paused != self._paused:
+            seat.peer.tell("pause" if self._paused else "resume")
+        for node in seat.orders.drained:
+            if node not in self._drained:
+                seat.peer.tell("undrain", name=node)
+        for node in self._drained:
+            if node not in seat.orders.drained:
+                seat.peer.tell("drain", name=node, force=True)
 
     def _hang_up(self) -> None:
         self._reloading.on_signal()

@@ -57,7 +57,7 @@ class Process:
             on_cancel=self.cancel,
             sessions=lambda: len(self.proxy.clients),
         )
-        self.own = OwnAdministration(self.proxy, self.reloading.reload)
+        self.own = OwnAdministration(self.proxy, self.reloading.reload, self.entrance)
         self.administration: Administration = self.own
         """What the console asks: of all workers, where there are several."""
         self.pass_on: PassOn | None = None

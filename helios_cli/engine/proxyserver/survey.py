@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import psutil
 
 from helios_cli.engine.observe.metrics import Histogram
 from helios_cli.engine.proxy.figures import ClientRow, Figures, NodeRow, PoolRow, ServerRow, Spread, Units
@@ -12,12 +14,15 @@ from helios_cli.engine.types import Lsn
 if TYPE_CHECKING:
     from helios_cli.engine.proxyserver.backend import Backend
     from helios_cli.engine.proxyserver.client import Client
+    from helios_cli.engine.proxyserver.login import Entrance
     from helios_cli.engine.proxyserver.node import Node
     from helios_cli.engine.proxyserver.pool import Pool
     from helios_cli.engine.proxyserver.proxy import Proxy
 
+_PROCESS: Final = psutil.Process()
 
-def survey(proxy: Proxy, *, clients: bool = False, servers: bool = False) -> Figures:
+
+def survey(proxy: Proxy, entrance: Entrance | None = None, *, clients: bool = False, servers: bool = False) -> Figures:
     """The figures of a process, in time that grows with its clients only where they are asked for."""
     monitor, counts = proxy.monitor, proxy.stats
     pools = list(proxy.pools)
@@ -28,8 +33,12 @@ def survey(proxy: Proxy, *, clients: bool = False, servers: bool = False) -> Fig
         uptime_s=proxy.loop.time() - proxy.began_at,
         paused=proxy.paused,
         stopping=proxy.ending or proxy.stopping,
-        counts=counts.totals(),
-        states={"clients": len(proxy.clients)},
+        counts=counts.totals() | _at_the_entrance(entrance),
+        states={
+            "clients": len(proxy.clients),
+            "logins": len(entrance.logins) if entrance is not None else 0,
+            "memory_bytes": _PROCESS.memory_info().rss,
+        },
         stall_max_s=monitor.worst_s,
         stall_recent_s=monitor.recent_s,
         waited=_spread(counts.waited),
@@ -40,6 +49,12 @@ def survey(proxy: Proxy, *, clients: bool = False, servers: bool = False) -> Fig
         clients=[_client(client) for client in tuple(proxy.clients.values())] if clients else [],
         servers=[_server(backend) for pool in pools for backend in tuple(pool.all)] if servers else [],
     )
+
+
+def _at_the_entrance(entrance: Entrance | None) -> dict[str, int]:
+    if entrance is None:
+        return {}
+    return {"failed_logins": entrance.failed_logins, "refused_clients": entrance.refused_clients}
 
 
 def _spread(times: Histogram) -> Spread:
