@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -194,3 +196,33 @@ def test_who_may(make_proxy: MakeProxy, node_cluster: NodeCluster) -> None:
     # Everybody else's database is open to her.
     with proxy.connect(user="eve", password="of eve") as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+BROKEN = {
+    "no message": b"GET / HTTP/1.1\r\n\r\n",
+    "a length that is none": b"Q\0\0\0\3",
+    "a giant": b"Q\x3f\xff\xff\xff",
+    "a flood": b"P" + (2**20 - 6).to_bytes(4, "big") + b"x" * 2**21,
+    "a query without an end": b"Q\0\0\0\x08SHOW",
+    "a bind that is too short": b"B\0\0\0\6\0\0",
+    "a portal that is none": b"E\0\0\0\x0bnope\0\0\0\0\0"[:12],
+    "copy data": b"d\0\0\0\5x",
+}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
+def test_what_is_no_message_ends_the_session_and_nothing_else(proxy: ProxyProcess, data: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.pg_port), timeout=30) as wire:
+        body = b"\0\3\0\0user\0postgres\0database\0heliosproxy\0\0"
+        wire.sendall((len(body) + 4).to_bytes(4, "big") + body)
+        answer = b""
+        while not answer.endswith(b"Z\0\0\0\x05I"):
+            answer += wire.recv(65536)
+        with contextlib.suppress(OSError):
+            wire.sendall(data)
+            wire.shutdown(socket.SHUT_WR)
+            while wire.recv(65536):
+                pass
+    with proxy.connect(dbname="heliosproxy") as console:
+        assert len(table(console, "SHOW NODES")) == 3
+    assert "Traceback" not in proxy.log_path.read_text()
