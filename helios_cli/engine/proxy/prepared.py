@@ -171,6 +171,31 @@ class UseStep(Step):
         out.append(_pack(head[:1], len(head) + len(name) + len(rest) + 3) + head[1:] + name + rest)
 
 
+class BoundStep(UseStep):
+    """A whole unit of a named statement: Bind, with or without Describe, Execute and Sync."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self, raw: bytes, prepared: Prepared, stop: int, end: int) -> None:
+        """The statement's name ends at ``stop`` of ``raw``, the Bind at ``end``. The portal is the unnamed one."""
+        super().__init__(raw, b"B\0", prepared, raw[stop:end])
+        self._end = raw[end:]
+
+    def render(self, backend: BackendStatements, out: list[bytes]) -> None:
+        super().render(backend, out)
+        out.append(self._end)
+
+
+class WholeStep(UnnamedParseStep):
+    """A whole unit of the unnamed statement, passed on in one piece."""
+
+    __slots__ = ()
+
+    def render(self, backend: BackendStatements, out: list[bytes]) -> None:
+        out.append(self.raw)
+        backend.unnamed = self.body
+
+
 class UseUnnamedStep(Step):
     """Bind or Describe of the unnamed statement, which an earlier unit has prepared; no ``body``: it has not."""
 

@@ -8,7 +8,8 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation
-from helios_cli.engine.proxy.prepared import Step, UnnamedParseStep
+from helios_cli.engine.proxy.prepared import BoundStep, Step, WholeStep
+from helios_cli.engine.proxy.statement import Statement
 from helios_cli.engine.proxy.unit import (
     BIND,
     CALL,
@@ -28,6 +29,7 @@ from helios_cli.engine.proxy.unit import (
     Unit,
 )
 from helios_cli.engine.wire import backend as messages
+from helios_cli.engine.wire import client as wire
 from helios_cli.engine.wire.limits import LIMITS
 
 if TYPE_CHECKING:
@@ -46,7 +48,10 @@ SPILL_BYTES: Final = 1 << 20
 """Of a unit that goes out before its end."""
 
 _u32 = Struct("!I").unpack_from
-_SYNC: Final = b"S\0\0\0\x04"
+_BEGINNINGS: Final = frozenset((PARSE, BIND))
+_EXECUTE_SYNC: Final = wire.execute() + wire.SYNC
+_ENDS: Final = frozenset((_EXECUTE_SYNC, wire.describe("P") + _EXECUTE_SYNC))
+"""Of a unit that runs one statement."""
 _EXTENDED: Final = frozenset((BIND, CLOSE, DESCRIBE, EXECUTE, FLUSH, PARSE, SYNC))
 _COPY: Final = frozenset((COPY_DATA, COPY_DONE, COPY_FAIL))
 
@@ -101,38 +106,41 @@ class Dialogue(asyncio.Protocol):
             if size > 5 and data[0] == QUERY and _u32(data, 1)[0] + 1 == size:
                 self._query(data)
                 return
-            if size > 20 and data[0] == PARSE and not data[5] and self._is_plain(data, size):
-                self._plain(data)
+            if size > 20 and data[0] in _BEGINNINGS and not data[5] and self._whole(data, size):
                 return
         self._pump(data)
 
-    def _is_plain(self, data: bytes, size: int) -> bool:
-        """Whether this is Parse, Bind, Describe, Execute and Sync of the unnamed statement, and nothing else."""
+    def _whole(self, data: bytes, size: int) -> bool:
+        """A unit of one statement that is all there, as most are: whether it was that, and is dispatched."""
         try:
-            at = 1 + _u32(data, 1)[0]
-            if data[at] != BIND or data[at + 5] or data[at + 6]:
-                return False
-            at += 1 + _u32(data, at + 1)[0]
-            if data[at] == DESCRIBE:
-                if data[at + 5] != 0x50 or data[at + 6]:
+            end = 1 + _u32(data, 1)[0]
+            if data[0] == BIND:
+                stop = data.index(0, 6)
+                prepared = self.statements.names.get(data[6:stop])
+                if prepared is None or data[end:] not in _ENDS:
                     return False
-                at += 1 + _u32(data, at + 1)[0]
-            if data[at] != EXECUTE or data[at + 5]:
+                self._dispatch_whole(prepared.statement, BoundStep(data, prepared, stop, end))
+                return True
+            if data[end] != BIND or data[end + 5] or data[end + 6]:
                 return False
-            at += 1 + _u32(data, at + 1)[0]
-            return at + 5 == size and data[at:] == _SYNC
+            if data[end + 1 + _u32(data, end + 1)[0] :] not in _ENDS:
+                return False
         except Exception:  # too short, or not what it looked like
             return False
-
-    def _plain(self, data: bytes) -> None:
-        unit = self.unit = Unit(simple=False)
-        statements = self.statements
-        body = data[6 : 1 + _u32(data, 1)[0]]
+        statements, body = self.statements, data[6:end]
         statement = statements.classify(body)
         statements.unnamed, statements.unnamed_class = body, statement
-        unit.steps.append(_PlainStep(data, body))
-        unit.bytes = len(data)
+        self._dispatch_whole(statement, WholeStep(data, body))
+        return True
+
+    def _dispatch_whole(self, statement: Statement, step: Step) -> None:
+        unit = self.unit = Unit(simple=False)
         unit.closed = True
+        self._fill(unit, statement, step)
+
+    def _fill(self, unit: Unit, statement: Statement, step: Step) -> None:
+        unit.steps.append(step)
+        unit.bytes = len(step.raw)
         unit.access, unit.hint, unit.plain = statement.access, statement.hint, statement.plain
         unit.statements.append(statement)
         unit.executed.append(statement)
@@ -141,15 +149,7 @@ class Dialogue(asyncio.Protocol):
 
     def _query(self, data: bytes) -> None:
         unit = self.unit = Unit(simple=True)
-        text = data[5:-1]
-        statement = self.proxy.classes.of(text.decode("utf-8", "surrogateescape"))
-        unit.steps.append(Step(data))
-        unit.bytes = len(data)
-        unit.access, unit.hint, unit.plain = statement.access, statement.hint, statement.plain
-        unit.statements.append(statement)
-        unit.executed.append(statement)
-        self._dispatched = True
-        self._dispatch(unit)
+        self._fill(unit, self.proxy.classes.of(data[5:-1].decode("utf-8", "surrogateescape")), Step(data))
 
     def _is_stuck(self) -> bool:
         """Whether what comes now has to wait."""
@@ -404,16 +404,6 @@ class Dialogue(asyncio.Protocol):
     @abstractmethod
     def leave(self) -> None:
         """The client has said goodbye."""
-
-
-class _PlainStep(UnnamedParseStep):
-    """A whole unit of the unnamed statement, passed on in one piece."""
-
-    __slots__ = ()
-
-    def render(self, backend, out):  # type: ignore[no-untyped-def]
-        out.append(self.raw)
-        backend.unnamed = self.body
 
 
 def _check_query(raw: bytes) -> None:
