@@ -266,6 +266,24 @@ def test_a_drained_node_gets_nothing_new(make_proxy: MakeProxy, node_cluster: No
     assert third in reads(12)
 
 
+def test_who_waits_at_a_drained_node_is_served_by_another(make_proxy: MakeProxy, node_cluster: NodeCluster) -> None:
+    proxy = make_proxy(node_cluster.nodes, settings={"pool_size": 1})
+    wait_until(lambda: explain(proxy, "SELECT 1")["candidates"] == ["n1", "n2", "n3"], "all are readers", 20)
+    with proxy.connect() as holder, proxy.connect() as other:
+        holder.execute("/* helios: n3 */ BEGIN READ ONLY")
+        holder.execute("SELECT 1")
+        waiting = Running(other, "/* helios: n3 */ SELECT 1")
+        wait_until(lambda: "waiting" in states(proxy), "it waits for the only backend", 20)
+        assert proxy.verb("/drain/n3")[0] == 200
+        waiting.join()
+        assert waiting.failure is None
+        # What has begun there goes on to its end, and then nothing is left.
+        assert holder.execute("SELECT inet_server_port()").fetchone() == (node_cluster.nodes[2].pg_port,)
+        holder.execute("COMMIT")
+        (row,) = [row for row in proxy.http("/nodes")[1] if row["name"] == "n3"]
+        assert (row["state"], row["backends"], row["active"]) == ("draining", 0, 0)
+
+
 def test_the_primary_is_drained_by_force_alone(make_proxy: MakeProxy, node_cluster: NodeCluster) -> None:
     proxy = make_proxy(node_cluster.nodes)
     status, said = proxy.verb("/drain/n1")

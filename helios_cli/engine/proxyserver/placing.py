@@ -173,7 +173,7 @@ class Placing(Dialogue):
             self.agree(self.unit, self.backend)
 
     def postponed(self) -> None:
-        """The proxy is paused: the pool's queue is left for the time being."""
+        """The pool's queue is of no use for now: the proxy is paused, or the node drained."""
         self._pool = None
         self._end_wait()
         if self.unit is not None and not self.closing:

@@ -41,7 +41,7 @@ class Waiting(Protocol):
         """There is none to be had."""
 
     def postponed(self) -> None:
-        """Nobody gets one now: the proxy is paused."""
+        """Nobody gets one here for now: look anew when something has changed."""
 
 
 class Pool:
@@ -111,7 +111,7 @@ class Pool:
         )  # fmt: skip
 
     def postpone(self) -> None:
-        """Have those that wait come again when the proxy is not paused any more."""
+        """Have those that wait look anew when something has changed: the proxy is paused, or the node drained."""
         waiting, self.waiting = self.waiting, deque()
         for client in waiting:
             client.postponed()
@@ -171,6 +171,9 @@ class Pool:
             self._freed.append(backend)
             if not self._is_handing:
                 self._hand()
+            return
+        if self.node.is_draining:
+            backend.leave()
             return
         self._rest(backend)
 

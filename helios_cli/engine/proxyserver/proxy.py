@@ -256,11 +256,13 @@ class Proxy:
         self._wake()
 
     def drain_node(self, node: Node) -> None:
-        """Give the node nothing new, and keep no idle connections to it."""
+        """Give the node nothing new, and keep no idle connections to it; who waits for one there looks elsewhere."""
         self.cluster.drain(node)
         for pool in self.pools:
             if pool.node is node:
                 pool.close()
+                pool.postpone()
+        self._wake()
 
     @property
     def under_way(self) -> int:
