@@ -211,16 +211,31 @@ def test_all_of_them_end_gracefully(make_proxy: MakeProxy, node_cluster: NodeClu
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
+def test_one_that_hangs_keeps_nobody_from_an_answer(make_proxy: MakeProxy, node_cluster: NodeCluster) -> None:
+    proxy = start(make_proxy(node_cluster.nodes, start=False, settings={"shutdown_timeout_secs": 0.1}))
+    pids = workers_of(proxy)
+    os.kill(pids[0], signal.SIGSTOP)
+    assert proxy.http("/health") == (200, {"status": "ok"})
+    assert stat(proxy, "workers") == WORKERS - 1
+    # Nor does it keep the proxy from its end.
+    assert proxy.stop() == 0
+    wait_until(lambda: not is_alive(pids[0]), "the worker is gone", 20)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs, or could."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_they_do_not_outlive_the_parent(make_proxy: MakeProxy, node_cluster: NodeCluster) -> None:
     proxy = start(make_proxy(node_cluster.nodes, start=False))
     pids = workers_of(proxy)
     os.kill(proxy.pid, signal.SIGKILL)
     proxy.wait()
-
-    def gone() -> bool:
-        return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
-
-    wait_until(gone, "the workers are gone", 20)
+    wait_until(lambda: not any(map(is_alive, pids)), "the workers are gone", 20)
 
 
 def test_a_port_of_another_proxy_is_not_shared(make_proxy: MakeProxy, node_cluster: NodeCluster) -> None:

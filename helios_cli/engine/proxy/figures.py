@@ -232,6 +232,8 @@ def health(figures: Figures) -> str | None:
     """None while the proxy serves, else why it does not."""
     if figures.stopping:
         return "the proxy is stopping"
+    if not figures.workers:
+        return "no worker of the proxy answers"
     if any(row.state == "healthy" for row in figures.nodes):
         return None
     if not figures.nodes:

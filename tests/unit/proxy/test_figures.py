@@ -74,6 +74,7 @@ def test_whether_it_serves() -> None:
     assert health(FIRST) is None and ready(FIRST) is None
     assert health(SECOND) is None and ready(SECOND) == "the proxy is paused"
     assert health(Figures()) == "no node is known"
+    assert health(merge([])) == "no worker of the proxy answers"
     lost = Figures(nodes=[node("a", "unhealthy", reason="no answer within 2 s"), node("b", "disabled", role="")])
     told = "no node can be reached: a is unhealthy, a standby, no answer within 2 s; b is disabled"
     assert health(lost) == ready(lost) == told
