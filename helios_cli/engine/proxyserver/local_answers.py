@@ -49,6 +49,8 @@ def build_answer(unit: Unit, tag: str, column: str | None = None, value: str = "
 def rest_of_answer(unit: Unit, tag: str) -> bytes:
     """The same, but for what the client has of it already."""
     unit.skip = 0
+    if unit.copied:
+        return messages.command_complete(tag)  # it had all that stands before the data
     return build_answer(unit, tag)[unit.passed :]
 
 

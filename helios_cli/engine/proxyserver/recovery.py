@@ -46,6 +46,7 @@ HELD_MAX: Final = 16 << 20
 READ_ONLY: Final = "25006"
 UNPREPARED: Final = ("26000", "42P05")
 """A backend does not have the statements that it should have: a function has taken them away."""
+TOO_MUCH: Final = "the node was lost, and what was sent is too much to be sent again"
 NOT_DONE: Final = "not done"
 
 
@@ -218,6 +219,10 @@ class Recovery:
             self._ask_after(unit)
         elif client.block is not None:
             self._lost_in_block(unit, backend)
+        elif unit.forgotten and unit.copied and unit.name is not None:
+            # Too much to be sent again; but it may be done.
+            unit.repeated = True
+            self._ask_after(unit)
         elif not client.was_sent or self._can_be_repeated(unit, backend):
             if unit.losses <= REPLAYS_MAX:
                 self.again(unit)
@@ -268,7 +273,7 @@ class Recovery:
         proxy = client.proxy
         client.recovery = None
         if unit.forgotten:
-            self._cannot("the node was lost, and what was sent is too much to be sent again")
+            self._cannot(TOO_MUCH)
             return
         now = proxy.loop.time()
         if not unit.deadline:
@@ -427,6 +432,8 @@ class Recovery:
                 self.again(unit)
             elif client.block is not None:
                 self.resume_block()
+            elif unit.forgotten:
+                self._cannot(TOO_MUCH)
             else:
                 self._pass_error(unit)
         elif self._wraps:
@@ -488,6 +495,11 @@ class Recovery:
             return  # its loss comes next
         self._committing = False
         if command.error is not None and client.unit is not None:
+            if command.error.sqlstate == SerializationFailure.sqlstate and not client.unit.passed:
+                # Nothing of it is done: that node gives its place away.
+                client.give_back(client.backend)
+                self.again(client.unit, PAUSE_S)
+                return
             client.recovery = None
             client.unit.failed = True
             client.finish_locally(messages.error_response(command.error), failed=True)

@@ -389,3 +389,35 @@ def test_a_write_with_a_long_answer_beside_it_is_not_kept_whole() -> None:
     player.wire.on_write = watch
     proxy.run()
     assert player.wire.take().endswith(b"SELECT 400\0" + IDLE) and most < 20 << 20
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_a_copy_too_long_to_be_sent_again_is_asked_after(is_done: bool) -> None:
+    proxy, player = two(replay_max_bytes=1000)
+    player.ask(wire.query("COPY t FROM STDIN"))
+    for _ in range(3):
+        player.ask(answers.copy_data(b"x" * 600))
+    player.server.stops_at = 0
+    player.send(answers.COPY_DONE)
+    if is_done:
+        proxy.run()
+    proxy.fail_over()
+    answer = player.wire.take()
+    if is_done:  # that is how the played node remembers it
+        assert answer == answers.command_complete("INSERT 0 1") + IDLE
+    else:
+        assert b"C40001\0" in answer and answer.endswith(IDLE)
+    assert not any("COPY" in line for line in on(proxy, "b"))
+
+
+def test_several_writes_whose_commit_finds_the_lead_given_away() -> None:
+    proxy, player = two()
+    proxy.refuses["a"]["COMMIT"] = HeliosError("the primary gave the lead away", sqlstate="40001")
+    player.send(SEVERAL)
+    proxy.run()
+    proxy.fail_over()
+    proxy.clock.advance(1)
+    proxy.run()
+    answer = player.wire.take()
+    assert b"C40001\0" not in answer and answer.endswith(b"INSERT 0 1\0" + IDLE)
+    assert len(proxy.store.writes) == 2
