@@ -46,7 +46,6 @@ HELD_MAX: Final = 16 << 20
 READ_ONLY: Final = "25006"
 UNPREPARED: Final = ("26000", "42P05")
 """A backend does not have the statements that it should have: a function has taken them away."""
-TOO_MUCH: Final = "the node was lost, and what was sent is too much to be sent again"
 NOT_DONE: Final = "not done"
 
 
@@ -252,7 +251,7 @@ class Recovery:
         elif fate is Fate.ROLLED_BACK:
             self._rolled_back(unit)
         elif fate is Fate.COMMITTED:
-            self._committed(unit)
+            self._end(unit, "COMMIT")
         elif fate is Fate.ASK:
             unit.repeated = True
             self._ask_after(unit)
@@ -273,7 +272,7 @@ class Recovery:
         proxy = client.proxy
         client.recovery = None
         if unit.forgotten:
-            self._cannot(TOO_MUCH)
+            self._cannot(verdicts.TOO_MUCH)
             return
         now = proxy.loop.time()
         if not unit.deadline:
@@ -313,10 +312,8 @@ class Recovery:
         block, unit = client.block, client.unit
         assert block is not None
         proxy = client.proxy
-        if (
-            unit is not None
-            and block.fate(unit, was_sent=False, has_failed=client.status == FAILED) is Fate.ROLLED_BACK
-        ):
+        has_failed = client.status == FAILED
+        if unit is not None and block.fate(unit, was_sent=False, has_failed=has_failed) is Fate.ROLLED_BACK:
             self._rolled_back(unit)
             return
         if unit is not None and unit.forgotten:
@@ -433,36 +430,27 @@ class Recovery:
             elif client.block is not None:
                 self.resume_block()
             elif unit.forgotten:
-                self._cannot(TOO_MUCH)
+                self._cannot(verdicts.TOO_MUCH)
             else:
-                self._pass_error(unit)
+                # Its second attempt failed: that is the answer.
+                client.recovery = None
+                client.finish_locally(self._answer, failed=True)
         elif self._wraps:
             self._deliver_held()
         elif client.block is not None:
-            self._committed(unit)
+            self._end(unit, "COMMIT")
         else:
-            self._deliver_tag(unit, outcome)
+            self._end(unit, outcome)
 
-    def _pass_error(self, unit: Unit) -> None:
-        """The write was not done, and its second attempt failed: that is the answer."""
-        client = self.client
-        client.recovery = None
-        client.finish_locally(self._answer, failed=True)
-
-    def _deliver_tag(self, unit: Unit, tag: str) -> None:
+    def _end(self, unit: Unit, tag: str) -> None:
+        """What the unit has come to is certain, though no node has answered it to its end."""
         self.client.recovery = None
         self.client.finish_locally(rest_of_answer(unit, tag))
 
-    def _committed(self, unit: Unit) -> None:
-        """The block was committed, though nobody could say so."""
-        self.client.recovery = None
-        self.client.finish_locally(rest_of_answer(unit, "COMMIT"))
-
     def _rolled_back(self, unit: Unit) -> None:
         """The block is over with its backend, as the client wants it to be."""
-        self.client.recovery = None
         self.client.block = None
-        self.client.finish_locally(rest_of_answer(unit, "ROLLBACK"))
+        self._end(unit, "ROLLBACK")
 
     # Units in a block of the proxy's own ---------------------------------------------------------------------------
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown, SerializationFailure
 
 _LOOK = "Look whether the change is there before you send it again."
+
+TOO_MUCH: Final = "the node was lost, and what was sent is too much to be sent again"
 
 
 def unknown(why: str) -> HeliosError:
