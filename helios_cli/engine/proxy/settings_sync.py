@@ -29,6 +29,9 @@ def difference(has: Settings, wants: Settings) -> str:
     if "session_authorization" in has and "session_authorization" in wants and other:
         # Nothing may be set as somebody else.
         return everything(wants)
+    if "session_authorization" in gone or "session_authorization" in other:
+        # That has ended the role, too.
+        other += ["role"] if "role" in wants and "role" not in other else []
     other.sort(key=lambda name: _LAST.index(name) + 1 if name in _LAST else 0)
     return "; ".join([*(_RESET.get(name, f"RESET {name}") for name in gone), *(wants[name] for name in other)])
 
