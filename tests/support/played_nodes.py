@@ -196,8 +196,21 @@ class PlayedProxy(Proxy):
 
     def run(self) -> None:
         """Let the servers work until nobody has anything to do."""
-        while any([server.work() for server in self.servers]):
+        while self.step():
             pass
+
+    def step(self) -> bool:
+        """Let each server answer what has come; whether anything had."""
+        return any([server.work() for server in self.servers])
+
+    def next_primary(self) -> None:
+        """The next node leads, and the one before is gone."""
+        names = list(self.played.nodes)
+        before = self.played.primary
+        assert before is not None
+        before.state = State.UNHEALTHY
+        self.played.primary = self.played.nodes[names[names.index(before.name) + 1]]
+        self.played.changed()
 
     def backends(self, node: str = "") -> list[Backend]:
         """Those that are open."""

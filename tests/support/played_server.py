@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,9 @@ class Server:
         self.status = "I"
         self.state = State()
         self.saved: list[tuple[str, State]] = []
+        self.sent = 0
+        """Bytes."""
+        self.on_death: Callable[[], None] = lambda: None
         self.chunk = 0
         """Bytes of each piece in which an answer goes out; 0: in one."""
         self.refuses: dict[str, HeliosError] = {}
@@ -57,7 +61,7 @@ class Server:
         """Prepared statements that cannot be bound any more."""
         self.dies_before = ""
         """A statement that it does not live to run."""
-        self.rows: dict[str, list[str]] = {}
+        self.rows: dict[str, list[str]] = {"SELECT many": ["row " * 5] * 3}
         """Of a SELECT, by its text."""
         self.stops_at: int | None = None
         """It dies when it has sent so many bytes from now on."""
@@ -75,6 +79,7 @@ class Server:
         """The connection breaks."""
         self.silent = True
         self.wire.closed = True
+        self.on_death()
         self.backend.connection_lost(None)
 
     def work(self) -> bool:
@@ -100,6 +105,7 @@ class Server:
         if self.stops_at is not None:
             data, self.stops_at = data[: self.stops_at], max(0, self.stops_at - len(data))
         step = self.chunk or len(data) or 1
+        self.sent += len(data)
         for at in range(0, len(data), step):
             if not self.backend.closed:
                 self.backend.data_received(data[at : at + step])
@@ -208,7 +214,7 @@ class Server:
             raise self.refuses[word]
         if self.status == "E" and word not in ("ROLLBACK", "COMMIT"):
             raise HeliosError("current transaction is aborted", sqlstate="25P02")
-        if word == "FAIL":
+        if word == "FAIL" or text == "SELECT fail":
             raise HeliosError("division by zero", sqlstate="22012")
         if self.status == "I" and not self._implicit and word not in ("BEGIN", "COMMIT", "ROLLBACK"):
             self._implicit = True
@@ -337,7 +343,7 @@ class Server:
         elif text.startswith("SELECT setting "):
             rows = [self.state.settings.get(text.split()[2], "")]
         else:
-            rows = self.rows.get(text, [text])
+            rows = self.rows.get(text, ["0/1" if "wal_insert_lsn" in text else text])
         head = answers.row_description([ResultColumn("x", 25)]) if described else b""
         return head + b"".join(map(_row, rows)) + answers.command_complete(f"SELECT {len(rows)}")
 

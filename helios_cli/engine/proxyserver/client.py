@@ -183,7 +183,7 @@ class Client(Sending):
         if self._in_block is not None and (self.block is None or self.block.lost):
             inner, self._in_block = self._in_block, None
             if unit.control is Control.COMMIT and not failed:
-                self.settings = inner.now
+                self.adopt(inner.now)
         self.status = IDLE if self.block is None else FAILED if self.block.lost else self.status
         if unit.skip:
             data = data[unit.skip :]
@@ -268,7 +268,8 @@ class Client(Sending):
             self.block.wrote_surely |= not unit.failed and unit.takes_name
         elif backend is not None and not backend.node.is_heliosdb and self.proxy.wants_floors:
             self.floor, self.awaits_token = FLOOR_ASKED, True
-            backend.command(PG_LSN, self.token_came)
+            self.tokens_asked = asked = self.tokens_asked + 1
+            backend.command(PG_LSN, lambda command: self.token_came(command, asked))
 
     def error_came(self, message: bytes) -> bool:
         """An ErrorResponse: whether something else is to be done than to pass it on."""

@@ -60,6 +60,7 @@ class Sending(Placing):
         """Why the session keeps its backend."""
         self.token = ""
         """The floor as text, with its term."""
+        self.tokens_asked = 0
         self.awaits_token = False
         """A plain PostgreSQL has been asked for that of the last write."""
         self.asks_token = False
@@ -248,8 +249,10 @@ class Sending(Placing):
             self.recovery.let_out()
         super()._wants_sync(unit)
 
-    def token_came(self, command: Command) -> None:
-        """A plain PostgreSQL says how far the last write went, or was lost."""
+    def token_came(self, command: Command, asked: int) -> None:
+        """A plain PostgreSQL says how far a write went, or was lost; of two the later one counts."""
+        if asked != self.tokens_asked:
+            return
         self.awaits_token = False
         if command.rows and command.rows[0][0] is not None:
             self.token = command.rows[0][0].decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from support.played_nodes import PlayedProxy, Player
 
+from helios_cli.engine.proxyserver.client import FLOOR_ASKED
 from helios_cli.engine.wire import client as wire
 
 READY = b"Z\0\0\0\5I"
@@ -168,3 +169,23 @@ def test_statements_that_are_deallocated_unseen_are_prepared_again() -> None:
         one.ask(wire.parse("SELECT 1", "s") + bind("s") + wire.execute() + wire.SYNC)
     first.ask(wire.query("DEALLOCATE ALL; SELECT 2"))
     assert b"SELECT 1" in second.ask(bind("s") + wire.execute() + wire.SYNC)
+
+
+def test_the_floor_is_that_of_the_last_write_whichever_answer_comes_first() -> None:
+    proxy = PlayedProxy("a", "b", is_heliosdb=False)
+    player, other = proxy.client(), proxy.client()
+    player.send(wire.query("INSERT INTO t VALUES (1)"))
+    first = player.server
+    first.work()
+    question = first.wire.take()
+    assert b"wal_insert_lsn" in question
+    other.send(wire.query("INSERT INTO t VALUES (2)"))
+    player.send(wire.query("INSERT INTO t VALUES (3)"))
+    second = player.server
+    assert second is not first
+    second.work()
+    first.wire.written[:0] = question
+    first.work()
+    assert player.session.floor == FLOOR_ASKED
+    proxy.run()
+    assert player.session.floor == 1
