@@ -226,7 +226,8 @@ class Sending(Placing):
 
     def _name(self, unit: Unit) -> str:
         """What names the write in hand, so that it can be asked after; empty where it has or needs no name."""
-        if self.own_name:
+        alone = self.block is None and not (unit.executed and unit.executed[0].control is Control.BEGIN)
+        if self.own_name and (alone or unit.may_end_block):
             name, self.own_name = self.own_name, ""
             return name
         if self.block is not None:

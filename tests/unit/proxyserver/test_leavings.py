@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support.played_nodes import PlayedProxy, Player
 
 from helios_cli.engine.proxyserver.client import FLOOR_ASKED
@@ -189,3 +190,14 @@ def test_the_floor_is_that_of_the_last_write_whichever_answer_comes_first() -> N
     assert player.session.floor == FLOOR_ASKED
     proxy.run()
     assert player.session.floor == 1
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_name_of_the_clients_own_is_that_of_its_block(at: int) -> None:
+    proxy = one_node()
+    player = proxy.client()
+    texts = ["BEGIN", "INSERT INTO t VALUES (1)", "COMMIT"]
+    texts.insert(at, "SET helios.write_id = '00000000-0000-0000-0000-000000000001:1'")
+    for text in texts:
+        player.ask(wire.query(text))
+    assert proxy.store.outcomes == {"00000000-0000-0000-0000-000000000001:1": "COMMIT"}
