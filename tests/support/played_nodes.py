@@ -138,7 +138,11 @@ class Cluster:
 
     def when_changed(self, callback: Callable[[], None]) -> Callable[[], None]:
         self.waiting.append(callback)
-        return lambda: None
+
+        def cancel() -> None:
+            self.waiting = [one for one in self.waiting if one != callback]
+
+        return cancel
 
     def changed(self) -> None:
         """Something has changed: who waits looks again."""

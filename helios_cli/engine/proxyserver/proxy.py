@@ -76,6 +76,8 @@ class Proxy:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._last_pid = 0
         self._waiting: dict[object, Callable[[], None]] = {}
+        self._stop_waiting: Callable[[], None] | None = None
+        """Once the nodes are waited for."""
         self._parameters: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -230,12 +232,15 @@ class Proxy:
     def when_changed(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once, when a unit that waits for a node may find one; gives what cancels that."""
         key = object()
-        if not self._waiting:
-            self.cluster.when_changed(self._wake)
+        if self._stop_waiting is None:
+            self._stop_waiting = self.cluster.when_changed(self._wake)
         self._waiting[key] = callback
         return lambda: self._waiting.pop(key, None) and None
 
     def _wake(self) -> None:
+        if self._stop_waiting is not None:
+            self._stop_waiting()
+            self._stop_waiting = None
         waiting, self._waiting = self._waiting, {}
         for callback in waiting.values():
             callback()

@@ -91,3 +91,23 @@ def test_a_client_cancels_at_every_step(kind: str) -> None:
         check(proxy)
         if not left:
             break
+
+
+def test_nothing_is_left_of_clients_that_have_waited_in_vain() -> None:
+    proxy = PlayedProxy("a")
+    player = proxy.client()
+    proxy.lose()
+    for _ in range(5):
+        player.send(wire.query(ONE))
+        proxy.clock.advance(31)
+        assert b"C57P03\0" in player.wire.take()
+    assert len(proxy.played.waiting) <= 1
+    proxy.pause()
+    player.send(wire.query(ONE))
+    proxy.played.primary = proxy.played.nodes["a"]
+    proxy.played.changed()
+    proxy.run()
+    assert player.wire.take() == b""
+    proxy.resume()
+    proxy.run()
+    assert player.wire.take().endswith(READY)
