@@ -112,25 +112,27 @@ class Dialogue(asyncio.Protocol):
 
     def _whole(self, data: bytes, size: int) -> bool:
         """A unit of one statement that is all there, as most are: whether it was that, and is dispatched."""
+        statements = self.statements
+        step: Step
         try:
             end = 1 + _u32(data, 1)[0]
             if data[0] == BIND:
                 stop = data.index(0, 6)
-                prepared = self.statements.names.get(data[6:stop])
+                prepared = statements.names.get(data[6:stop])
                 if prepared is None or data[end:] not in _ENDS:
                     return False
-                self._dispatch_whole(prepared.statement, BoundStep(data, prepared, stop, end))
-                return True
-            if data[end] != BIND or data[end + 5] or data[end + 6]:
-                return False
-            if data[end + 1 + _u32(data, end + 1)[0] :] not in _ENDS:
-                return False
+                statement, step = prepared.statement, BoundStep(data, prepared, stop, end)
+            else:
+                if data[end] != BIND or data[end + 5] or data[end + 6]:
+                    return False
+                if data[end + 1 + _u32(data, end + 1)[0] :] not in _ENDS:
+                    return False
+                body = data[6:end]
+                statement, step = statements.classify(body), WholeStep(data, body)
+                statements.unnamed, statements.unnamed_class = body, statement
         except Exception:  # too short, or not what it looked like
             return False
-        statements, body = self.statements, data[6:end]
-        statement = statements.classify(body)
-        statements.unnamed, statements.unnamed_class = body, statement
-        self._dispatch_whole(statement, WholeStep(data, body))
+        self._dispatch_whole(statement, step)
         return True
 
     def _dispatch_whole(self, statement: Statement, step: Step) -> None:
