@@ -189,9 +189,17 @@ class Stage:
                 node.kill()
             if step.verb in ("start", "restart"):
                 node.start(wait=False)  # alone it may have to wait for others
+            if step.verb == "restart":
+                self.cluster.settle()  # that the next one is not away as well
             if step.verb == "switchover":
-                code, answer = self.cluster.primary.http("/admin/switchover", body={}, timeout=30)
-                assert code == 200, answer
+                wait_until(self._switched_over, "the lead moves", GOES_ON_S)
+
+    def _switched_over(self) -> bool:
+        """Whether the lead went to a standby. A refusal is told: it is tried again, as an operator would."""
+        code, answer = self.cluster.primary.http("/admin/switchover", body={}, timeout=30)
+        if code != 200:
+            self._tell(f"switchover refused: {answer}")
+        return code == 200
 
     # What came of it -------------------------------------------------------------------------------------------------
 
