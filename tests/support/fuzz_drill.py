@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import psutil
 import psycopg
 from support.node_process import NodeProcess
+from support.proxy_process import ProxyProcess
 from support.wire_mutations import TABLE, Outcome, converse
 
 ROWS = 100
@@ -28,7 +29,7 @@ GROWTH_MAX = 256 << 20
 class Beside:
     """Chained checksums in a table: each update names the row's whole past."""
 
-    node: NodeProcess
+    node: NodeProcess | ProxyProcess
     seconds: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -65,7 +66,8 @@ class Beside:
         """The table is what the workload knows."""
         assert self.errors == [], self.errors[:3]
         with self.node.connect() as connection:
-            rows = connection.execute("SELECT id, n, h FROM chained").fetchall()
+            # A proxy would let a standby answer a session that has written nothing.
+            rows = connection.execute("/* helios: primary */ SELECT id, n, h FROM chained").fetchall()
         assert {row[0]: (row[1], row[2]) for row in rows} == self._state
 
 
@@ -87,7 +89,7 @@ class Fuzzed:
     growth_mb: int
 
 
-def run_fuzz(node: NodeProcess, messages: int, *, seed: int) -> Fuzzed:
+def run_fuzz(node: NodeProcess | ProxyProcess, messages: int, *, seed: int) -> Fuzzed:
     """Send so many messages. Raises AssertionError when the node or its other client is disturbed."""
     with node.connect() as connection:
         connection.execute(TABLE)
@@ -116,7 +118,7 @@ def run_fuzz(node: NodeProcess, messages: int, *, seed: int) -> Fuzzed:
     return result
 
 
-def _converse(node: NodeProcess, messages: int, seed: int) -> Outcome:
+def _converse(node: NodeProcess | ProxyProcess, messages: int, seed: int) -> Outcome:
     """The conversations, in a process of their own: a thread would hold up the workload that is measured."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         outcome = pool.submit(conversations, node.pg_port, messages, seed).result()

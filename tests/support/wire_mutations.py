@@ -105,16 +105,18 @@ MUTATIONS: Sequence[tuple[int, Callable[[random.Random, bytes], bytes]]] = (
     (500, _same), (180, _flip), (120, _resize), (80, _numbers), (40, _garbage), (30, _retype), (2, _mislength)
 )  # fmt: skip
 WEIGHTS = [weight for weight, _ in MUTATIONS]
+RARE_WEIGHTS = [weight if mutate is not _same else 40 * weight for weight, mutate in MUTATIONS]
+"""For a server that ends the connection at the first message that is malformed."""
 
 
-def conversation(rng: random.Random, recorded: int = 6) -> list[bytes]:
+def conversation(rng: random.Random, recorded: int = 6, weights: Sequence[int] = WEIGHTS) -> list[bytes]:
     """Some recorded pieces, mutated, doubled, left out and mixed."""
     messages: list[bytes] = []
     for _ in range(recorded):
         for data in rng.choice(RECORDED):
             if rng.random() < 0.04:
                 continue
-            mutate = rng.choices(MUTATIONS, WEIGHTS)[0][1]
+            mutate = rng.choices(MUTATIONS, weights)[0][1]
             messages.append(mutate(rng, data))
             if rng.random() < 0.03:
                 messages.append(data)
@@ -137,13 +139,15 @@ class Outcome:
     """Seeds whose connection the server kept open after its client's end."""
 
 
-def converse(port: int, seed: int, outcome: Outcome, *, seconds: float = 20.0) -> None:
+def converse(
+    port: int, seed: int, outcome: Outcome, *, seconds: float = 20.0, weights: Sequence[int] = WEIGHTS
+) -> None:
     """One mutated conversation on a connection of its own, to its end from both sides."""
     rng = random.Random(seed)
     first = startup({"user": "postgres", "database": "postgres", "application_name": "fuzz"})
     if rng.random() < 0.02:
         first = _flip(rng, b"\0" + first)[1:]
-    messages = conversation(rng)
+    messages = conversation(rng, weights=weights)
     outcome.messages += len(messages) + 1
     outcome.connections += 1
     with socket.create_connection(("127.0.0.1", port), seconds) as client:

@@ -319,12 +319,15 @@ class Backend(asyncio.Protocol):
 
     def _aside(self, code: int, message: bytes) -> None:
         """Notices, notifications and parameters, in and out of answers."""
-        if code == _S:
-            name, value = wire.parse_status(message[5:])
-            if name != "helios.lsn":
-                self.parameters = self.pool.proxy.same({**self.parameters, name: value})
-        if self.client is not None and not self._mute:
-            self.client.aside(code, message)
+        try:
+            if code == _S:
+                name, value = wire.parse_status(message[5:])
+                if name != "helios.lsn":
+                    self.parameters = self.pool.proxy.same({**self.parameters, name: value})
+            if self.client is not None and not self._mute:
+                self.client.aside(code, message)
+        except ValueError as error:
+            raise self._broken(code) from error
 
     # Commands --------------------------------------------------------------------------------------------------------
 

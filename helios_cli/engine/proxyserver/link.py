@@ -127,9 +127,14 @@ class Link(asyncio.Protocol):
         return answer
 
     def detach(self) -> asyncio.Transport:
-        """The connection, for another protocol: this one has nothing to do with it any more."""
+        """The connection, for another protocol: this one has nothing to do with it any more.
+
+        Raises ConnectionLost when it has ended just behind the login.
+        """
+        if self._lost or self._transport is None:
+            raise ConnectionLost(self._lost or "the connection is closed")
         transport, self._transport = self._transport, None
-        assert transport is not None and self.is_logged_in
+        assert self.is_logged_in
         self._lost = "detached"
         return transport
 
