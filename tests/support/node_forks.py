@@ -23,6 +23,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CLONE_NEWNET: Final = 0x40000000
+PR_SET_PDEATHSIG: Final = 1
 MESSAGE_MAX: Final = 100_000
 
 
@@ -95,7 +96,7 @@ class ForkServer:
         return None if code == _RUNS else code
 
     def close(self) -> None:
-        """End it; what it has forked goes on."""
+        """End it, and what it has forked."""
         self._channel.close()
         self._process.wait(10)
 
@@ -164,8 +165,10 @@ def _ended(pid: int) -> int:
 def _become(environment: Mapping[str, str], log: int, network: int) -> None:
     """Have the surroundings of a process that the caller has started itself."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    libc = ctypes.CDLL(None, use_errno=True)
+    # Tests that are killed leave no nodes behind that elect each other for ever.
+    assert libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0, os.strerror(ctypes.get_errno())
     if os.fstat(network).st_ino != os.stat("/proc/self/ns/net").st_ino:
-        libc = ctypes.CDLL(None, use_errno=True)
         assert libc.setns(network, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
     os.close(network)
     os.dup2(log, 1)
