@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
@@ -138,7 +138,7 @@ class Attacked:
 def attack(
     proxy: ProxyProcess, *, conversations: int, lies: int, crowd_s: float, quiet_s: float, seed: int = 1
 ) -> Attacked:
-    """All of it at once, each in a process of its own, beside the control client on a thread of this one."""
+    """All of it at once, in a process of its own, beside the control client on a thread of this one."""
     beside, stop = Beside(proxy), threading.Event()
     worker = threading.Thread(target=beside.run, args=(stop, seed))
     worker.start()
@@ -146,18 +146,26 @@ def attack(
     try:
         stop.wait(quiet_s)
         quiet = len(beside.seconds)
-        with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
-            mutating = pool.submit(mutate, proxy.pg_port, conversations, seed)
-            suffering = pool.submit(suffer, proxy.pg_port, proxy.database, lies, seed)
-            crowding = pool.submit(crowd, proxy.pg_port, proxy.database, crowd_s, seed)
-            while not (mutating.done() and suffering.done() and crowding.done()):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            attacking = pool.submit(_all_at_once, proxy.pg_port, proxy.database, conversations, lies, crowd_s, seed)
+            while not attacking.done():
                 peak = max(peak, proxy.memory_bytes())
                 stop.wait(0.1)
     finally:
         stop.set()
         worker.join()
     times = beside.seconds[:quiet], beside.seconds[quiet:]
-    return Attacked(mutating.result(), suffering.result(), crowding.result(), beside, *times, peak - start)
+    return Attacked(*attacking.result(), beside, *times, peak - start)
+
+
+def _all_at_once(
+    port: int, database: str, conversations: int, lies: int, crowd_s: float, seed: int
+) -> tuple[Outcome, Suffered, int]:
+    with ThreadPoolExecutor(3) as pool:
+        mutating = pool.submit(mutate, port, conversations, seed)
+        suffering = pool.submit(suffer, port, database, lies, seed)
+        crowding = pool.submit(crowd, port, database, crowd_s, seed)
+        return mutating.result(), suffering.result(), crowding.result()
 
 
 def mutate(port: int, conversations: int, seed: int) -> Outcome:

@@ -126,6 +126,8 @@ class Client(Sending):
             seen = unit.seen = xxhash.xxh3_128()
         seen.update(data)
         unit.passed += len(data)
+        if self.transport.is_closing():
+            return  # connection_lost is on its way
         self.transport.write(data)
         if self._congested and self.backend is not None:
             self.backend.pause()
@@ -163,7 +165,8 @@ class Client(Sending):
         before, was = self.block, self.status
         if status != IDLE or before is not None:
             self._note_block(unit, data, status)
-        self.transport.write(data)
+        if not self.transport.is_closing():
+            self.transport.write(data)
         ended = before if self.block is not before else None
         if ended is not None and self._in_block is not None:
             self._end_settings(unit, backend, self._in_block, committed=was == IN_BLOCK and not unit.failed)
@@ -192,7 +195,8 @@ class Client(Sending):
             data += READY[self.status]
         else:
             self.skip_to_sync(READY[self.status])
-        self.transport.write(data)
+        if not self.transport.is_closing():
+            self.transport.write(data)
         if backend is not None or unit.name is not None:
             self._over(unit, backend, self.status)
         if backend is not None and self.status == IDLE and not self.keeps_backend:
