@@ -188,3 +188,12 @@ def test_lifted_literals_are_read_before_what_does_not_exist_and_not_behind_it()
         assert bench.run("SELECT nope(1) WHERE '[5,1]'::int4range IS NULL").sqlstate == "42883"
     finally:
         bench.close()
+
+
+def test_a_select_list_has_an_end(db: LocalDatabase) -> None:
+    row = db.run("SELECT " + ", ".join(["1"] * 1664))[0]
+    assert len(row) == 1664
+    for many in (1665, 60_000):
+        with pytest.raises(HeliosError, match="target lists can have at most 1664 entries") as caught:
+            db.run("SELECT " + ", ".join(["1"] * many))
+        assert caught.value.sqlstate == "54011"

@@ -60,12 +60,13 @@ class Query:
     def names(self) -> list[str]:
         """Names for SQLite, unique without regard to case."""
         seen: set[str] = set()
+        counts: dict[str, int] = {}
         names = []
         for output in self.outputs:
-            name, count = output.name, 1
+            name, folded = output.name, output.name.lower()
             while name.lower() in seen:
-                count += 1
-                name = f"{output.name}_{count}"
+                counts[folded] = counts.get(folded, 1) + 1
+                name = f"{output.name}_{counts[folded]}"
             seen.add(name.lower())
             names.append(name)
         return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from helios_cli.engine.sql.calls import has_aggregate, is_set_returning, own_calls
 from helios_cli.engine.sql.expressions import translate
@@ -12,6 +12,9 @@ from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.stars import is_star, selected_row, star_columns, starred
 from helios_cli.engine.sql.tree import strings, walk
 from helios_cli.engine.sql.typed import Node
+
+OUTPUTS_MAX: Final = 1664
+"""PostgreSQL's limit on the entries of a select list (MaxTupleAttributeNumber)."""
 
 
 def flat_targets(targets: list[dict[str, Any]], scope: Scope) -> list[Node]:
@@ -48,6 +51,8 @@ def select_outputs(targets: list[dict[str, Any]], scope: Scope) -> list[Output]:
             value = (scope.grouping.target(node) if scope.grouping is not None else None) or translate(node, scope)
             late = scope.ctx.effects > effects and _is_late(node, scope)
             outputs.append(Output(target.get("name") or column_name(node), value, late))
+        if len(outputs) > OUTPUTS_MAX:
+            raise scope.ctx.error("54011", f"target lists can have at most {OUTPUTS_MAX} entries")
     return outputs
 
 
