@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors, pq, sql
+from support.node_process import wait_until
 from support.proxied import Proxied, heard_from
 
 TABLE = "CREATE TABLE {0} (a int PRIMARY KEY, b text)"
@@ -272,6 +274,22 @@ def test_a_statement_is_cancelled_and_no_other(proxied: Proxied) -> None:
         assert victim.execute("SELECT 2").fetchone() == (2,)
         other.cancel_safe(timeout=5)
         assert other.execute("SELECT 3").fetchone() == (3,)
+
+
+def test_a_read_ends_when_its_client_is_gone(proxied: Proxied) -> None:
+    """Else it holds its snapshot at the node, and with it what a PostgreSQL standby shows."""
+    query = "SELECT state FROM pg_stat_activity WHERE application_name = 'gone' AND query LIKE '%pg_sleep(71)%'"
+
+    def running() -> int:
+        return sum(connection.execute(query).fetchall().count(("active",)) for connection in nodes)
+
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(node.connect()) for node in proxied.behind.nodes]
+        with proxied.proxy.connect(application_name="gone") as quitter:
+            quitter.pgconn.send_query(b"SELECT pg_sleep(71)")
+            wait_until(lambda: running() == 1, "it runs", 20)
+            quitter.pgconn.finish()
+        wait_until(lambda: running() == 0, "it has ended", 20)
 
 
 def test_large_results_and_large_parameters(proxied: Proxied) -> None:

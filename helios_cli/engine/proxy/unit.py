@@ -157,6 +157,11 @@ class Unit:
         return any(one.access and not one.control.value for one in self.executed)
 
     @property
+    def only_asks(self) -> bool:
+        """Whether nobody misses it whose client has gone: it neither writes nor ends a block."""
+        return not self.access and not self.may_end_block
+
+    @property
     def reads_only(self) -> bool:
         """Whether it begins a block that only reads."""
         return len(self.executed) == 1 and self.executed[0].read_only

@@ -423,8 +423,7 @@ class Client(Sending):
 
     def cancel(self) -> None:
         """A CancelRequest of this client."""
-        unit = self.unit
-        if unit is None:
+        if self.unit is None:
             return
         if self.backend is not None and self.backend.busy:
             self.proxy.cancel(self.backend)
@@ -481,6 +480,8 @@ class Client(Sending):
             return
         self.detach(backend)
         if backend.busy or backend.cancelling:
+            if self.unit is not None and self.unit.only_asks:
+                self.proxy.cancel(backend)
             backend.close()
             return
         keeps = self.pins or self.proxy.keeps_backends

@@ -11,6 +11,7 @@ from support.unit_kinds import KINDS, ONE
 
 from helios_cli.engine.wire import client as wire
 
+MANY = "SELECT many"
 READY = b"Z\0\0\0\5I"
 STEPS_MAX = 30
 
@@ -80,6 +81,32 @@ def test_a_client_leaves_at_every_step(kind: str, settles: bool) -> None:
             break
     else:
         pytest.fail("more steps than there are")
+
+
+@pytest.mark.parametrize(
+    ("before", "sent", "is_cancelled"),
+    [
+        ("", wire.query(MANY), True),
+        ("", wire.parse(MANY) + wire.bind([]) + wire.execute() + wire.SYNC, True),
+        ("BEGIN", wire.query(MANY), True),
+        ("BEGIN", wire.query(f"{MANY}; COMMIT"), False),
+        ("BEGIN", wire.query("COMMIT"), False),
+        ("", wire.query(ONE), False),
+        ("", wire.query(f"{MANY}; {ONE}"), False),
+    ],
+)
+def test_who_leaves_cancels_what_only_asks(before: str, sent: bytes, is_cancelled: bool) -> None:
+    """A read that nobody waits for would hold its snapshot, and with it a standby's replay; a write has been told."""
+    proxy = PlayedProxy("a", pool_size=1)
+    player = proxy.client()
+    if before:
+        player.ask(wire.query(before))
+    player.send(sent)
+    while not any(server.backend.busy for server in proxy.servers):
+        assert proxy.step()
+    player.session.connection_lost(None)
+    assert bool(proxy.cancelled) is is_cancelled
+    check(proxy)
 
 
 @pytest.mark.parametrize("kind", KINDS)
