@@ -21,7 +21,7 @@ RESULTS = ROOT / "docs" / "results"
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench.proxy_faults", description=__doc__)
     made.add_argument("--kills", type=int, default=30, metavar="N", help="SIGKILLs of the primary [30]")
-    made.add_argument("--freezes", type=int, default=0, metavar="N", help="SIGSTOPs of the primary, 4 s each [0]")
+    made.add_argument("--freezes", type=int, default=0, metavar="N", help="SIGSTOPs of the primary [0]")
     made.add_argument("--switchovers", type=int, default=0, metavar="N", help="planned changes of the primary [0]")
     made.add_argument("--standbys", type=int, default=0, metavar="N", help="kills, and freezes, of a standby [0]")
     made.add_argument("--restarts", type=int, default=0, metavar="N", help="SIGKILLs of the proxy itself [0]")

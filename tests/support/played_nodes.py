@@ -165,6 +165,8 @@ class PlayedProxy(Proxy):
         self.store = Store()
         self.refuses: dict[str, dict[str, HeliosError]] = {name: {} for name in names}
         self.cancelled: list[int] = []
+        self.silent: set[str] = set()
+        """Nodes that take connections and say nothing."""
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Open a backend at once, or take note of a cancel request."""
@@ -172,7 +174,8 @@ class PlayedProxy(Proxy):
         owner = held["self"]
         work.close()
         if isinstance(owner, Pool):
-            self._opened(owner)
+            if owner.node.name not in self.silent:
+                self._opened(owner)
         else:
             self.cancelled.append(held["backend"].pid)
 
@@ -228,6 +231,17 @@ class PlayedProxy(Proxy):
         before.state, before.generation = State.UNHEALTHY, before.generation + 1
         for server in [one for one in self.servers if one.backend.node is before]:
             server.die()
+
+    def depose(self, to: str = "b") -> None:
+        """Another node leads, and the one that led says nothing any more."""
+        before = self.played.primary
+        assert before is not None
+        self.played.primary = self.played.nodes[to]
+        before.state, before.generation = State.UNHEALTHY, before.generation + 1
+        for pool in self.pools:
+            pool.drop_old()
+        self.played.changed()
+        self.run()
 
     def fail_over(self, to: str = "b") -> None:
         """Another node leads, with all that was committed, and nobody reaches the one that led."""

@@ -17,8 +17,6 @@ from support.proxy_clients import SCHEMA, Clients, Seen, judge
 from support.proxy_process import ProxyProcess
 
 SETTLED_S: Final = 90.0
-FROZEN_S: Final = 4.0
-"""Longer than a primary that nobody hears of keeps its place."""
 MODES: Final = ("quorum", "quorum", "quorum")
 
 
@@ -114,19 +112,17 @@ class Drill:
         primary.kill()
         return primary.start
 
-    def freeze(self, _clients: Clients) -> None:
-        """SIGSTOP of the primary, longer than it keeps its place; then it goes on, and finds that another one leads."""
+    def freeze(self, _clients: Clients) -> Callable[[], object]:
+        """SIGSTOP of the primary; it goes on when all clients get on, and finds that another one leads."""
         primary = self.cluster.primary
         primary.send(signal.SIGSTOP)
-        time.sleep(FROZEN_S)
-        primary.send(signal.SIGCONT)
+        return lambda: primary.send(signal.SIGCONT)
 
-    def freeze_standby(self, _clients: Clients) -> None:
+    def freeze_standby(self, _clients: Clients) -> Callable[[], object]:
         """SIGSTOP of a standby: what it was asked must be answered by another one."""
         standby = self._rng.choice(self.cluster.standbys)
         standby.send(signal.SIGSTOP)
-        time.sleep(FROZEN_S)
-        standby.send(signal.SIGCONT)
+        return lambda: standby.send(signal.SIGCONT)
 
     def kill_standby(self, _clients: Clients) -> Callable[[], object]:
         """SIGKILL of a standby."""

@@ -61,6 +61,8 @@ class Pool:
         self.waits = 0
         """Clients that had to wait, since the start."""
         self._told_at = 0.0
+        self._epoch = 0
+        """Raised when all that was being opened is given up."""
         self._freed: deque[Backend] = deque()
         """To be handed to those that wait; not idle."""
         self._is_handing = False
@@ -128,27 +130,32 @@ class Pool:
             self.proxy.background(self._open())
 
     async def _open(self) -> None:
-        generation = self.node.generation
+        epoch, generation = self._epoch, self.node.generation
         try:
             async with asyncio.timeout(self.proxy.settings.connect_timeout):
                 backend = await self.proxy.connect(self)
         except (OSError, TimeoutError, HeliosError) as failure:
-            self.connecting -= 1
-            error = failure if isinstance(failure, HeliosError) else _unreachable(self.node, failure)
-            self._refuse(error)
+            if self._has_ended(epoch):
+                self._refuse(failure if isinstance(failure, HeliosError) else _unreachable(self.node, failure))
             return
         except BaseException:
-            self.connecting -= 1
+            self._has_ended(epoch)
             raise
-        self.connecting -= 1
-        if generation != self.node.generation:
+        if not self._has_ended(epoch) or generation != self.node.generation:
             backend.leave()
-            self._refuse(_unreachable(self.node, None))
+            self._open_more()
             return
         self.all[backend] = None
         backend.held = True
         self.node.active += 1
         self.release(backend)
+
+    def _has_ended(self, epoch: int) -> bool:
+        """An attempt to open a backend is over; whether anybody still counts on it."""
+        if epoch != self._epoch:
+            return False
+        self.connecting -= 1
+        return True
 
     def _refuse(self, error: HeliosError) -> None:
         """No backend came: nobody is kept waiting for what would come to the same."""
@@ -230,7 +237,13 @@ class Pool:
         self._open_more()
 
     def drop_old(self) -> None:
-        """Close what is of an older generation of the node; who uses it hears of that."""
+        """Close what is of an older generation of the node; who uses it hears of that, and who waits looks elsewhere.
+
+        Nobody waits for what is being opened, either: the node may be one that says nothing any more.
+        """
+        self._epoch += 1
+        self.connecting = 0
+        self.postpone()
         for backend in [one for one in self.all if one.generation != self.node.generation]:
             backend.close()
 
@@ -245,8 +258,8 @@ class Pool:
             backend.leave()
 
 
-def _unreachable(node: Node, failure: BaseException | None) -> HeliosError:
-    reason = "timeout expired" if isinstance(failure, TimeoutError) else str(failure or "its role has changed")
+def _unreachable(node: Node, failure: BaseException) -> HeliosError:
+    reason = "timeout expired" if isinstance(failure, TimeoutError) else str(failure)
     return HeliosError(f"node {node.name} cannot be reached: {reason}", sqlstate="08001")
 
 

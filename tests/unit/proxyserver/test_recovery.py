@@ -29,6 +29,28 @@ def in_block(player: Player, *texts: str) -> None:
         assert player.ask(wire.query(text)).endswith(OPEN), text
 
 
+# Waiting ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pool_size", [1, 4])
+def test_who_waits_for_a_connection_to_a_silent_node_goes_to_the_next_primary(pool_size: int) -> None:
+    """In the queue behind the one whose statement is at the node, or for a connection that never comes about."""
+    proxy = PlayedProxy("a", "b", pool_size=pool_size)
+    first, *others = [proxy.client() for _ in range(4)]
+    for server in proxy.servers:
+        server.backend.close()
+    first.send(wire.query("INSERT INTO t VALUES (0)"))
+    proxy.silent.add("a")
+    for number, player in enumerate(others, 1):
+        player.send(wire.query(f"INSERT INTO t VALUES ({number})"))
+        assert player.wire.take() == b""
+    proxy.depose()
+    for player in (first, *others):
+        assert player.wire.take().endswith(b"INSERT 0 1\0" + IDLE)
+    assert sorted(on(proxy, "b")) == [f"INSERT INTO t VALUES ({number})" for number in range(4)]
+    assert all(pool.connecting == 0 and not pool.waiting for pool in proxy.pools)
+
+
 # Blocks ----------------------------------------------------------------------------------------------------------
 
 
