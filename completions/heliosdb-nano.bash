@@ -3,7 +3,7 @@ _heliosdb_nano() {
     local word="${COMP_WORDS[COMP_CWORD]}" path="" item
     for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case "$path $item" in
-            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster start" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " explain" | " explain failover" | " whatif" | " standby" | " standby list" | " standby add" | " standby remove" | " proxy" | " proxy start" | " proxy check" | " proxy config" | " proxy status" | " proxy nodes" | " proxy pools" | " proxy clients" | " proxy stats" | " proxy explain" | " proxy pause" | " proxy resume" | " proxy drain" | " proxy undrain" | " proxy reload" | " workload" | " workload run" | " workload mixed" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " user" | " user create" | " user list" | " user show" | " user password" | " user alter" | " user grant" | " user revoke" | " user drop" | " log" | " log inspect" | " log verify" | " log dump" | " scrub" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " config set" | " doctor" | " sim" | " sim run" | " demo" | " completion" | " version") path="$path $item" ;;
+            " start" | " server" | " stop" | " health" | " status" | " cluster" | " cluster up" | " cluster status" | " cluster logs" | " cluster start" | " cluster stop" | " cluster restart" | " cluster kill" | " cluster freeze" | " cluster thaw" | " cluster partition" | " cluster heal" | " cluster down" | " topology" | " switchover" | " promote" | " pause" | " resume" | " explain" | " explain failover" | " whatif" | " standby" | " standby list" | " standby add" | " standby remove" | " proxy" | " proxy start" | " proxy check" | " proxy config" | " proxy status" | " proxy nodes" | " proxy pools" | " proxy clients" | " proxy stats" | " proxy explain" | " proxy pause" | " proxy resume" | " proxy drain" | " proxy undrain" | " proxy reload" | " workload" | " workload run" | " workload mixed" | " workload ledger" | " workload ledger verify" | " workload ledger show" | " sql" | " user" | " user create" | " user list" | " user show" | " user password" | " user alter" | " user grant" | " user revoke" | " user drop" | " log" | " log inspect" | " log verify" | " log dump" | " scrub" | " salvage" | " salvage list" | " salvage show" | " salvage export" | " salvage replay" | " config" | " config show" | " config validate" | " config init" | " config set" | " doctor" | " sim" | " sim run" | " demo" | " completion" | " version") path="$path $item" ;;
         esac
     done
     local words=""
@@ -14,14 +14,19 @@ _heliosdb_nano() {
         " stop") words="--data-dir --config --timeout --kill --dry-run --json --help" ;;
         " health") words="--node --data-dir --config --ca --timeout --quiet --json --help" ;;
         " status") words="--node --data-dir --config --ca --timeout --json --help" ;;
-        " cluster") words="up status kill freeze thaw start down --help" ;;
-        " cluster up") words="--nodes --observers --mode --dir --base-port --set --authority --etcd-endpoints --timeout --dry-run --json --help" ;;
+        " cluster") words="up status logs start stop restart kill freeze thaw partition heal down --help" ;;
+        " cluster up") words="--nodes --observers --mode --modes --proxy --no-proxy --dir --data --base-port --detach --no-detach --set --authority --etcd-endpoints --timeout --dry-run --json --help" ;;
         " cluster status") words="--dir --watch --json --help" ;;
+        " cluster logs") words="--follow --lines --level --grep --since --dir --json --help" ;;
+        " cluster start") words="--dir --timeout --wait --no-wait --dry-run --json --help" ;;
+        " cluster stop") words="--dir --timeout --kill --dry-run --json --help" ;;
+        " cluster restart") words="--dir --timeout --kill --dry-run --json --help" ;;
         " cluster kill") words="--dir --dry-run --json --help" ;;
         " cluster freeze") words="--dir --dry-run --json --help" ;;
         " cluster thaw") words="--dir --dry-run --json --help" ;;
-        " cluster start") words="--dir --timeout --dry-run --json --help" ;;
-        " cluster down") words="--dir --timeout --kill --delete --yes --dry-run --json --help" ;;
+        " cluster partition") words="--one-way --dir --dry-run --json --help" ;;
+        " cluster heal") words="--dir --dry-run --json --help" ;;
+        " cluster down") words="--dir --timeout --kill --delete --wipe --yes --dry-run --json --help" ;;
         " topology") words="--node --data-dir --config --ca --json --help" ;;
         " switchover") words="--node --data-dir --config --ca --token-file --cluster-secret-file --to --timeout --dry-run --json --help" ;;
         " promote") words="--node --data-dir --config --ca --token-file --cluster-secret-file --allow-data-loss --timeout --dry-run --json --help" ;;

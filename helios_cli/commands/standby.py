@@ -92,6 +92,7 @@ def add(
 def _add(cluster: LocalCluster, new: LocalNode, timeout: float, dry_run: bool, as_json: bool) -> int:
     from helios_cli.commands.local import clusterfile, launch, observation, picture
 
+    proxied = observation.observe_proxy(cluster)
     wider = clusterfile.with_nodes(cluster, (*cluster.nodes, new))
     clusterfile.check(wider)
     steps = [step for step in launch.plan(wider, observation.observe(wider)) if step.node == new]
@@ -104,7 +105,7 @@ def _add(cluster: LocalCluster, new: LocalNode, timeout: float, dry_run: bool, a
         clusterfile.write(wider)
         progress.say(f"started {new.name}")
         seen = launch.wait_streaming(wider, timeout, progress, [new])
-    picture.show(wider, seen, as_json=as_json)
+    picture.show(wider, seen, proxied, as_json=as_json)
     return ExitCode.OK
 
 
@@ -194,7 +195,9 @@ def _stop(cluster: LocalCluster, node: LocalNode, timeout: float) -> None:
 
 def _take_out(cluster: LocalCluster, name: str) -> str:
     """Write the file without a node; where its data is."""
-    from helios_cli.commands.local import clusterfile
+    from helios_cli.commands.local import clusterfile, proxyfile
 
-    clusterfile.write(clusterfile.with_nodes(cluster, tuple(one for one in cluster.nodes if one.name != name)))
+    left = clusterfile.with_nodes(cluster, tuple(one for one in cluster.nodes if one.name != name))
+    clusterfile.write(left)
+    proxyfile.write(left)
     return str(cluster.data_dir(cluster.node(name)))

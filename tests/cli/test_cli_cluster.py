@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,43 +14,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from support.node_process import free_port, wait_until
+from support.local_clusters import LEAN, asked, base_port, call, end_clusters, settle_in
+from support.node_process import wait_until
 
-from helios_cli.cli import main
 from helios_cli.commands import _output
-from helios_cli.commands.local import clusterfile, faces, layout, processes
-from helios_cli.engine.errors import ConfigError
-from helios_cli.engine.observe import machine
+from helios_cli.commands.local import clusterfile, faces, layout, processes, proxyfile
+from helios_cli.engine.config.proxy import ProxySettings
+from helios_cli.engine.config.proxy_load import load_proxy
+from helios_cli.engine.errors import ConfigError, HeliosError
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("PG", "HELIOSDB_"))]:
-        monkeypatch.delenv(name)
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = main([str(one) for one in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def asked(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> Any:
-    """The JSON that a command prints when it ends as it should."""
-    found, out, err = call(capsys, *arguments, "--json")
-    assert found == code, out + err
-    return json.loads(out)
-
-
-def base_port() -> int:
-    """The first of a hundred ports of which the first thirty are free."""
-    while True:
-        port = free_port() // 100 * 100
-        if all(machine.port_use("127.0.0.1", port + number).free for number in range(40)):
-            return port
+    settle_in(tmp_path, monkeypatch)
 
 
 # The parts ------------------------------------------------------------------------------------------------------------
@@ -67,6 +44,62 @@ def test_the_ports_and_names_of_the_tutorial() -> None:
     nodes = layout.new_nodes(4, "quorum", 7000)
     assert [one.name for one in nodes] == ["primary", "standby-quorum", "standby-quorum-2", "standby-quorum-3"]
     assert nodes[3].ports == {"pg": 7030, "native": 7031, "http": 7032}
+    assert layout.new_proxy(4, None).ports == {"pg": 5400, "admin": 9090}
+    assert layout.new_proxy(4, 7000).ports == {"pg": 7040, "admin": 7041}
+    assert layout.proxy_after(nodes).ports == {"pg": 7040, "admin": 7041}
+
+
+@pytest.mark.parametrize(
+    ("modes", "mode", "names"),
+    [
+        ("semi-sync,async", "semi-sync", ["standby-semi-sync", "standby-async"]),
+        ("async,sync,semi-sync", "sync", ["standby-async", "standby-sync", "standby-semi-sync"]),
+        ("async,async", "async", ["standby-async", "standby-async-2"]),
+    ],
+)
+def test_each_standby_has_the_class_that_was_named(modes: str, mode: str, names: list[str]) -> None:
+    primary, *standbys = layout.new_nodes(3, None, None, 0, modes.split(","))
+    assert primary.mode == mode, "the strictest"
+    assert [one.name for one in standbys] == names and [one.mode for one in standbys] == modes.split(",")
+
+
+def test_free_ports_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = server.getsockname()[1]
+        monkeypatch.setattr(layout, "FREE_FROM", held - 12)  # the third port of the second process, if it were taken
+        assert layout.free_base(2) != held - 12
+        monkeypatch.setattr(layout, "FREE_FROM", 65500)
+        with pytest.raises(HeliosError, match="no free ports"):
+            layout.free_base(4)
+
+
+def test_the_settings_of_the_proxy_are_kept_and_its_nodes_are_right(tmp_path: Path) -> None:
+    cluster = clusterfile.LocalCluster(
+        tmp_path, layout.new_nodes(2, "async", 7000, 1), (), layout.new_proxy(3, 7000), "elsewhere"
+    )
+    clusterfile.write(cluster)
+    assert clusterfile.read(tmp_path) == cluster
+    assert cluster.data_dir(cluster.nodes[0]) == tmp_path / "elsewhere" / "primary"
+    assert [one.name for one in cluster.members] == ["primary", "standby-async", "observer", "proxy"]
+    proxyfile.write(cluster)
+
+    def loaded() -> tuple[ProxySettings, list[tuple[str, int, str]]]:
+        settings = load_proxy({}, str(cluster.proxy_file)).settings
+        return settings, [(one.name, one.port, one.role) for one in settings.nodes]
+
+    settings, nodes = loaded()
+    assert (settings.listen_host, settings.listen_port, settings.admin_port) == ("127.0.0.1", 7030, 7031)
+    assert nodes == [("primary", 7000, "primary"), ("standby-async", 7010, "standby")]
+    text = cluster.proxy_file.read_text().replace("write_timeout_secs = 30", "write_timeout_secs = 7 # mine")
+    cluster.proxy_file.write_text(text.replace('role = "standby"', 'role = "standby"\nweight = 3'))
+    wider = clusterfile.with_nodes(cluster, (*cluster.nodes, clusterfile.LocalNode("c", "standby", "async", 1, 2, 3)))
+    proxyfile.write(clusterfile.with_proxy(wider, clusterfile.LocalProxy(7050, 7031)))
+    settings, nodes = loaded()
+    assert (settings.write_timeout, settings.listen_port, settings.nodes[1].weight) == (7, 7050, 3)
+    assert nodes[2:] == [("c", 1, "standby")] and "# mine" in cluster.proxy_file.read_text()
+    cluster.proxy_file.write_text("[proxy")
+    with pytest.raises(ConfigError, match=r"proxy.toml is not in order"):
+        proxyfile.write(wider)
 
 
 def test_observers_lie_behind_the_data_nodes(tmp_path: Path) -> None:
@@ -142,6 +175,9 @@ NODE = '[[nodes]]\nname="{}"\nrole="{}"\nmode="sync"\npg_port=1\nnative_port=2\n
         (NODE.format("a/b", "primary", 3), "cannot be the name"),
         (NODE.format("a", "primary", 99999), "the ports of a"),
         (NODE.format("a", "primary", 2), "the port 2 twice"),
+        (NODE.format("a", "primary", 3) + "\n[proxy]\npg_port=4", "admin_port is missing"),
+        (NODE.format("a", "primary", 3) + "\n[proxy]\npg_port=4\nadmin_port=3", "the port 3 twice"),
+        (NODE.format("proxy", "primary", 3) + "\n[proxy]\npg_port=4\nadmin_port=5", "the name proxy twice"),
     ],
 )
 def test_a_file_that_is_not_in_order_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -211,12 +247,30 @@ def test_a_taken_port_names_its_holder_and_nothing_is_written(
 
 def test_a_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     plan = asked(capsys, "cluster", "up", "--nodes", 2, "--mode", "quorum", "--base-port", 7000, "--dry-run")
-    assert [step["node"] for step in plan["start"]] == ["primary", "standby-quorum"]
-    primary, standby = (step["command"] for step in plan["start"])
+    assert [step["node"] for step in plan["start"]] == ["primary", "standby-quorum", "observer", "proxy"]
+    primary, standby, _, proxy = (step["command"] for step in plan["start"])
+    assert proxy[1:4] == ["proxy", "start", "--config"]
     assert primary[:2] == ["heliosdb-nano", "start"]
     assert "--primary-host" not in primary
     assert standby[standby.index("--primary-port") + 1] == "7001"
     assert list(tmp_path.iterdir()) == []
+
+
+def started(capsys: pytest.CaptureFixture[str], *options: object) -> list[str]:
+    """What a new cluster would consist of."""
+    return [step["node"] for step in asked(capsys, "cluster", "up", "--dry-run", *options)["start"]]
+
+
+def test_what_a_new_cluster_consists_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert started(capsys) == ["primary", "standby-sync", "standby-async", "observer", "proxy"]
+    assert started(capsys, "--nodes", 1) == ["primary", "proxy"]
+    assert started(capsys, "--modes", "semi-sync, async", "--no-proxy", "--observers", 0) == [
+        "primary", "standby-semi-sync", "standby-async",
+    ]  # fmt: skip
+    etcd = ("--authority", "etcd", "--etcd-endpoints", "127.0.0.1:1")
+    assert started(capsys, *etcd, "--nodes", 2) == ["primary", "standby-sync", "proxy"]
+    for wrong in (("--modes", "fast"), ("--modes", "sync", "--nodes", 3), (*etcd, "--observers", 1)):
+        assert call(capsys, "cluster", "up", "--dry-run", *wrong)[0] == 2
 
 
 def test_without_a_cluster_and_with_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,17 +285,9 @@ def test_without_a_cluster_and_with_wrong_options(capsys: pytest.CaptureFixture[
 
 
 @pytest.fixture
-def end_clusters(tmp_path: Path) -> Iterator[None]:
-    """No process of a test's clusters outlives it; what they said is shown when the test fails."""
+def ended(tmp_path: Path) -> Iterator[None]:
     yield
-    for path in tmp_path.rglob(clusterfile.NAME):
-        cluster = clusterfile.read(path.parent)
-        for node in cluster.nodes:
-            process = processes.find(cluster, node)
-            if process is not None:
-                process.send(signal.SIGKILL)
-                process.wait_gone(10)
-            sys.stdout.write(f"--- {node.name}: {processes.last_words(cluster, node, 20)}\n")
+    end_clusters(tmp_path)
 
 
 def states(capsys: pytest.CaptureFixture[str], code: int) -> dict[str, str]:
@@ -249,11 +295,11 @@ def states(capsys: pytest.CaptureFixture[str], code: int) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("end_clusters")
+@pytest.mark.usefixtures("ended")
 def test_the_life_of_the_processes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, out, err = call(capsys, "cluster", "up", "--nodes", 2, "--mode", "async", "--base-port", base_port())
+    code, out, err = call(capsys, *LEAN, "--nodes", 2, "--mode", "async", "--base-port", base_port())
     assert code == 0, err
-    assert "started primary, standby-async" in err and "waiting: " in err
+    assert "started primary, standby-async\n" in err and "waiting: " in err
     header, *rows = out.splitlines()
     assert header.split()[:6] == ["node", "role", "mode", "state", "term", "ports"]
     assert [row.split()[:4] for row in rows] == [
@@ -288,9 +334,9 @@ def test_the_life_of_the_processes(capsys: pytest.CaptureFixture[str], tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("end_clusters")
+@pytest.mark.usefixtures("ended")
 def test_the_lead_moves_and_no_row_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
-    asked(capsys, "cluster", "up", "--nodes", 3, "--base-port", base_port())
+    asked(capsys, *LEAN, "--nodes", 3, "--base-port", base_port())
     wait_until(lambda: counting(capsys) == ["primary", "standby-sync"], "the sync standby's copy counts")
     assert [one["node_id"] for one in asked(capsys, "standby", "list")["standbys"]] == ["standby-async", "standby-sync"]
     asked(capsys, "workload", "run", "--duration", 0.5, "--rate", 0, "-c", 2, "--ledger", "x.ledger")
@@ -315,9 +361,9 @@ def test_the_lead_moves_and_no_row_is_lost(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("end_clusters")
+@pytest.mark.usefixtures("ended")
 def test_two_nodes_and_an_observer_replace_a_lost_primary(capsys: pytest.CaptureFixture[str]) -> None:
-    up = ("cluster", "up", "--nodes", 2, "--mode", "semi-sync", "--observers", 1)
+    up = ("cluster", "up", "--nodes", 2, "--mode", "semi-sync", "--observers", 1, "--no-proxy")
     found = asked(capsys, *up, "--base-port", base_port())
     states_of = {one["name"]: (one["role"], one["state"], sorted(one["ports"])) for one in found["nodes"]}
     faces = ["http", "native", "pg"]
@@ -356,9 +402,9 @@ def counting(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("end_clusters")
+@pytest.mark.usefixtures("ended")
 def test_standbys_come_and_go(capsys: pytest.CaptureFixture[str]) -> None:
-    asked(capsys, "cluster", "up", "--nodes", 1, "--mode", "async", "--base-port", base_port())
+    asked(capsys, *LEAN, "--nodes", 1, "--mode", "async", "--base-port", base_port())
     assert "--primary-host" in asked(capsys, "standby", "add", "--dry-run")["command"]
     added = asked(capsys, "standby", "add", "extra")
     assert [(one["name"], one["role"]) for one in added["nodes"]] == [("primary", "primary"), ("extra", "standby")]

@@ -1,4 +1,4 @@
-"""``cluster.toml``: the nodes of a cluster on this machine, their ports and their directories."""
+"""``cluster.toml``: the nodes of a cluster on this machine and its proxy, their ports and their directories."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from helios_cli.engine.errors import ConfigError, HeliosError
 
@@ -18,12 +18,15 @@ DIRECTORY: Final = "heliosdb-cluster"
 """Where ``cluster up`` makes a cluster when nothing else is said."""
 
 HOST: Final = "127.0.0.1"
+PROXY: Final = "proxy"
+"""Name of the proxy among the processes of a cluster."""
+
 MODES: Final = ("async", "semi-sync", "sync", "quorum")
 UP_HINT: Final = "heliosdb-nano cluster up makes one; name it with --dir DIR or HELIOSDB_CLUSTER."
 
 HEAD: Final = """A HeliosDB Nano cluster on this machine, written by: heliosdb-nano cluster up
 The roles here are those of an empty directory; a node remembers what became of it.
-The data of node N is in N/, its log in N.log, its process in N.pid, beside this file.
+The data of node N is in N/, its log in N.log, its process in N.pid, beside this file; proxy.toml is the proxy's.
 """
 
 
@@ -57,6 +60,24 @@ class LocalNode:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalProxy:
+    """The proxy before the nodes; everything but its ports is in its proxy.toml."""
+
+    pg_port: int
+    admin_port: int
+    name: str = PROXY
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Ports by face."""
+        return {"pg": self.pg_port, "admin": self.admin_port}
+
+
+Member: TypeAlias = LocalNode | LocalProxy
+"""What runs as a process of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class LocalCluster:
     """The file's content and where it is."""
 
@@ -64,6 +85,17 @@ class LocalCluster:
     nodes: tuple[LocalNode, ...]
     settings: tuple[str, ...] = ()
     """Further settings of every node, as NAME=VALUE."""
+    proxy: LocalProxy | None = None
+    """None: clients go to the nodes themselves."""
+    data: str = ""
+    """Where the data directories are, relative to the file's directory; empty: beside the file."""
+    faults: bool = False
+    """Whether links between the nodes can be cut for drills (``allow_faults``)."""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Everything that runs: the nodes in the order of the file, then the proxy."""
+        return (*self.nodes, self.proxy) if self.proxy is not None else self.nodes
 
     @property
     def data_nodes(self) -> tuple[LocalNode, ...]:
@@ -82,15 +114,25 @@ class LocalCluster:
 
     def data_dir(self, node: LocalNode) -> Path:
         """Where a node keeps everything."""
-        return self.directory / node.name
+        return self.directory / self.data / node.name
 
-    def log_file(self, node: LocalNode) -> Path:
-        """What a node says."""
-        return self.directory / f"{node.name}.log"
+    @property
+    def proxy_file(self) -> Path:
+        """The proxy's settings."""
+        return self.directory / "proxy.toml"
 
-    def pid_file(self, node: LocalNode) -> Path:
+    @property
+    def proxy_token_file(self) -> Path:
+        """The token of the proxy's admin verbs, which it draws beside its settings."""
+        return self.directory / "proxy.token"
+
+    def log_file(self, member: Member) -> Path:
+        """What a process says."""
+        return self.directory / f"{member.name}.log"
+
+    def pid_file(self, member: Member) -> Path:
         """Which process it is."""
-        return self.directory / f"{node.name}.pid"
+        return self.directory / f"{member.name}.pid"
 
     def settings_of(self, node: LocalNode) -> tuple[str, ...]:
         """Further settings of a node, as NAME=VALUE: its own are the stronger ones."""
@@ -109,8 +151,24 @@ class LocalCluster:
         for one in self.nodes:
             if one.name == name:
                 return one
-        names = ", ".join(one.name for one in self.nodes)
-        raise HeliosError(f'there is no node "{name}" in {self.path}', sqlstate="42704", hint=f"Its nodes are {names}.")
+        raise self._unknown(name, self.nodes)
+
+    def member(self, name: str) -> Member:
+        """The node of a name, or the proxy.
+
+        Raises:
+            HeliosError: there is none (42704).
+        """
+        for one in self.members:
+            if one.name == name:
+                return one
+        raise self._unknown(name, self.members)
+
+    def _unknown(self, name: str, known: tuple[Member, ...]) -> HeliosError:
+        names = ", ".join(one.name for one in known)
+        return HeliosError(
+            f'there is no node "{name}" in {self.path}', sqlstate="42704", hint=f"Its nodes are {names}."
+        )
 
 
 def find(directory: str | None, environ: Mapping[str, str]) -> Path | None:
@@ -151,7 +209,10 @@ def read(directory: Path) -> LocalCluster:
     try:
         content = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
         nodes = tuple(_node(entry) for entry in content["nodes"])
-        cluster = LocalCluster(directory, nodes, _settings(content, "settings"))
+        cluster = LocalCluster(
+            directory, nodes, _settings(content, "settings"), _proxy(content.get("proxy")),
+            str(content.get("data", "")), _faults(content.get("faults", False)),
+        )  # fmt: skip
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint=UP_HINT) from None
     except (TOMLKitError, UnicodeDecodeError) as error:
@@ -166,8 +227,7 @@ def _node(entry: Mapping[str, Any]) -> LocalNode:
     name, role = str(entry["name"]), str(entry["role"])
     is_observer = role == "observer"
     ports = [entry[face] for face in ("pg_port", "native_port", "http_port")[is_observer:]]
-    if not all(isinstance(port, int) and 0 < port < 65536 for port in ports):
-        raise ValueError(f"the ports of {name} are {ports}")
+    _check_ports(name, ports)
     if not name or "/" in name or name.startswith("."):
         raise ValueError(f"{name!r} cannot be the name of a node")
     if is_observer:
@@ -176,6 +236,25 @@ def _node(entry: Mapping[str, Any]) -> LocalNode:
     if role not in ("primary", "standby") or mode not in MODES:
         raise ValueError(f"{name} has role {role!r} and mode {mode!r}")
     return LocalNode(name, role, mode, *ports, settings=_settings(entry, f"settings of {name}"))
+
+
+def _proxy(entry: Mapping[str, Any] | None) -> LocalProxy | None:
+    if entry is None:
+        return None
+    pg_port, admin_port = (entry[face] for face in ("pg_port", "admin_port"))
+    _check_ports(PROXY, [pg_port, admin_port])
+    return LocalProxy(pg_port, admin_port)
+
+
+def _faults(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"faults is true or false, not {value!r}")
+    return value
+
+
+def _check_ports(name: str, ports: Sequence[object]) -> None:
+    if not all(isinstance(port, int) and 0 < port < 65536 for port in ports):
+        raise ValueError(f"the ports of {name} are {list(ports)}")
 
 
 def _settings(entry: Mapping[str, Any], what: str) -> tuple[str, ...]:
@@ -191,14 +270,14 @@ def check(cluster: LocalCluster) -> None:
     Raises:
         ConfigError: it is so.
     """
-    names = [one.name for one in cluster.nodes]
-    ports = [str(port) for one in cluster.nodes for port in one.ports.values()]
+    names = [one.name for one in cluster.members]
+    ports = [str(port) for one in cluster.members for port in one.ports.values()]
     for what, values in (("name", names), ("port", ports)):
         twice = sorted({one for one in values if values.count(one) > 1})
         if twice:
             raise ConfigError(f"{cluster.path} gives the {what} {twice[0]} twice")
     if not cluster.data_nodes:
-        raise ConfigError(f"{cluster.path} names no node" + (" but observers" if names else ""))
+        raise ConfigError(f"{cluster.path} names no node" + (" but observers" if cluster.nodes else ""))
 
 
 def _reason(error: Exception) -> str:
@@ -218,6 +297,10 @@ def write(cluster: LocalCluster) -> None:
         document.add(tomlkit.nl())
     if cluster.settings or "settings" in document:
         document["settings"] = list(cluster.settings)
+    if cluster.data or "data" in document:
+        document["data"] = cluster.data
+    if cluster.faults or "faults" in document:
+        document["faults"] = cluster.faults
     tables = tomlkit.aot()
     kept = {str(entry.get("name")): entry for entry in document.get("nodes", ())}
     for node in cluster.nodes:
@@ -227,6 +310,9 @@ def write(cluster: LocalCluster) -> None:
         table.update({f"{face}_port": port for face, port in node.ports.items()})
         tables.append(table)
     document["nodes"] = tables
+    if cluster.proxy is not None:
+        proxy = document.setdefault("proxy", tomlkit.table())
+        proxy.update({f"{face}_port": port for face, port in cluster.proxy.ports.items()})
     write_text(cluster.path, tomlkit.dumps(document))
 
 
@@ -259,3 +345,8 @@ def create_secret(cluster: LocalCluster) -> None:
 def with_nodes(cluster: LocalCluster, nodes: tuple[LocalNode, ...]) -> LocalCluster:
     """The cluster with other nodes."""
     return replace(cluster, nodes=nodes)
+
+
+def with_proxy(cluster: LocalCluster, proxy: LocalProxy) -> LocalCluster:
+    """The cluster with a proxy before it."""
+    return replace(cluster, proxy=proxy)

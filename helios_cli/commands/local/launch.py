@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from helios_cli.commands.local import clusterfile, layout, observation, processes
-from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode
-from helios_cli.commands.local.observation import Observation
+from helios_cli.commands.local import clusterfile, layout, observation, processes, proxyfile
+from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, Member
+from helios_cli.commands.local.observation import Observation, ProxyObservation
 from helios_cli.engine.errors import HeliosError
 
 POLL_S: Final = 0.1
@@ -18,34 +18,39 @@ PORTS_HINT: Final = "Choose other ports with --base-port, or stop who holds them
 Tell = Callable[[str], None]
 """Takes what is being waited for, in a few words; called often."""
 
+Saw = Callable[[Sequence[Observation], ProxyObservation | None], None]
+"""Takes what was seen of the nodes and the proxy; called often."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One thing that ``cluster up`` does."""
 
-    node: LocalNode
+    node: Member
     join: LocalNode | None
-    """Whom an empty directory follows; None for the first primary."""
+    """Whom an empty directory follows; None for the first primary and the proxy."""
     command: list[str]
     """The whole command line."""
 
 
 def plan(cluster: LocalCluster, seen: Sequence[Observation]) -> list[Step]:
-    """A step for each node that does not run, the first primary before the standbys that join it."""
+    """A step for each process that does not run: the first primary before what joins it, the proxy last."""
     leader = observation.primary_of(seen)
     first = leader.node if leader is not None else next((n for n in cluster.nodes if n.role == "primary"), None)
-    steps = []
-    for one in sorted(seen, key=lambda one: one.node.role != "primary"):
-        if one.process is None:
-            join = None if one.node == first else first
-            arguments = processes.command_line(cluster, one.node, join)
-            steps.append(Step(one.node, join, ["heliosdb-nano", *arguments]))
+    down = [one.node for one in sorted(seen, key=lambda one: one.node.role != "primary") if one.process is None]
+    steps = [_step(cluster, node, None if node == first else first) for node in down]
+    if cluster.proxy is not None and processes.find(cluster, cluster.proxy) is None:
+        steps.append(_step(cluster, cluster.proxy, None))
     return steps
 
 
-def refuse_used_ports(nodes: Sequence[LocalNode]) -> None:
-    """Raise when somebody listens on a port of these nodes: HeliosError, 55006; its message names the holders."""
-    layout.refuse_used_ports(nodes, PORTS_HINT)
+def _step(cluster: LocalCluster, member: Member, join: LocalNode | None) -> Step:
+    return Step(member, join, ["heliosdb-nano", *processes.command_line(cluster, member, join)])
+
+
+def refuse_used_ports(members: Sequence[Member]) -> None:
+    """Raise when somebody listens on one of their ports: HeliosError, 55006; its message names the holders."""
+    layout.refuse_used_ports(members, PORTS_HINT)
 
 
 def launch(cluster: LocalCluster, steps: Sequence[Step]) -> None:
@@ -56,14 +61,16 @@ def launch(cluster: LocalCluster, steps: Sequence[Step]) -> None:
     """
     refuse_used_ports([step.node for step in steps])
     clusterfile.create_secret(cluster)
+    (cluster.directory / cluster.data).mkdir(parents=True, exist_ok=True)
+    proxyfile.write(cluster)
     for step in steps:
         processes.spawn(cluster, step.node, step.join)
 
 
 def wait_streaming(
-    cluster: LocalCluster, timeout_s: float, tell: Tell, only: Sequence[LocalNode] = ()
+    cluster: LocalCluster, timeout_s: float, tell: Tell, only: Sequence[Member] = (), saw: Saw | None = None
 ) -> list[Observation]:
-    """Wait until one primary leads and the standbys stream; ``only`` waits for these nodes alone.
+    """Wait until one primary leads, the standbys stream and the proxy serves; ``only`` waits for these alone.
 
     Raises:
         HeliosError: a process ended (08006), or the time is over (57014).
@@ -71,18 +78,12 @@ def wait_streaming(
     end = time.monotonic() + timeout_s
     while True:
         seen = observation.observe(cluster)
-        awaited = [one for one in seen if not only or one.node in only]
-        for one in awaited:
-            if one.process is None:
-                raise HeliosError(
-                    f"{one.node.name} ended", detail=processes.last_words(cluster, one.node) or None,
-                    hint=f"All it said is in {cluster.log_file(one.node)}.",
-                )  # fmt: skip
-        primary = observation.primary_of(seen)
-        missing = [one for one in awaited if one is not primary and one.state not in observation.STREAMING]
-        if primary is not None and not missing:
+        proxy = observation.observe_proxy(cluster)
+        if saw is not None:
+            saw(seen, proxy)
+        waits = _lacking(cluster, seen, proxy, only)
+        if not waits:
             return seen
-        waits = [f"{one.node.name} is {one.state}" for one in missing] or ["nobody leads"]
         if time.monotonic() >= end:
             raise HeliosError(
                 f"not complete after {timeout_s:g} s: {', '.join(waits)}", sqlstate="57014",
@@ -90,3 +91,32 @@ def wait_streaming(
             )  # fmt: skip
         tell("waiting: " + ", ".join(waits))
         time.sleep(POLL_S)
+
+
+def _lacking(
+    cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None, only: Sequence[Member]
+) -> list[str]:
+    """What is waited for, in words; empty when all that is wanted is there. Raises when a process has ended."""
+    awaited = [one for one in seen if not only or one.node in only]
+    for one in awaited:
+        if one.process is None:
+            raise _ended(cluster, one.node)
+    leader = observation.primary_of(seen)
+    missing = [one for one in awaited if one is not leader and one.state not in observation.STREAMING]
+    waits = [f"{one.node.name} is {one.state}" for one in missing]
+    if awaited and leader is None and not waits:
+        waits = ["nobody leads"]
+    if proxy is not None and (not only or proxy.proxy in only):
+        if proxy.process is None:
+            raise _ended(cluster, proxy.proxy)
+        # Its reason to wait is the nodes' state, which is told already.
+        if proxy.state == "starting" or (proxy.state != "serving" and not only and not waits):
+            waits.append(f"{proxy.proxy.name} is {proxy.state}")
+    return waits
+
+
+def _ended(cluster: LocalCluster, member: Member) -> HeliosError:
+    return HeliosError(
+        f"{member.name} ended", detail=processes.last_words(cluster, member) or None,
+        hint=f"All it said is in {cluster.log_file(member)}.",
+    )  # fmt: skip

@@ -1,18 +1,27 @@
-"""Which nodes a new cluster gets: names, modes and ports."""
+"""Which processes a new cluster gets: names, modes and ports."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from helios_cli.commands.local.clusterfile import HOST, LocalNode
+from helios_cli.commands.local.clusterfile import HOST, LocalNode, LocalProxy, Member
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.observe.machine import port_use
 
 PG_PORT: Final = 5432
 HTTP_PORT: Final = 8080
+PROXY_PORT: Final = 5400
+ADMIN_PORT: Final = 9090
+FREE_FROM: Final = 15400
+"""Where free ports are looked for: below what systems give to clients' own ends."""
+
 STEP: Final = 10
 """From the PostgreSQL port of one node to that of the next."""
+
+
+STRICTEST: Final = ("sync", "quorum", "semi-sync", "async")
+"""Of several classes of standbys the first of these is the mode of their cluster."""
 
 
 def standby_modes(count: int, mode: str | None) -> list[str]:
@@ -30,15 +39,40 @@ def ports_of(number: int, base: int | None) -> tuple[int, int, int]:
     return base + STEP * number, base + STEP * number + 1, base + STEP * number + 2
 
 
-def new_nodes(count: int, mode: str | None, base: int | None, observers: int = 0) -> tuple[LocalNode, ...]:
-    """A primary and ``count - 1`` standbys, and observers behind them."""
-    nodes = [LocalNode("primary", "primary", mode or "sync", *ports_of(0, base))]
-    for number, own in enumerate(standby_modes(count - 1, mode), 1):
+def new_nodes(
+    count: int, mode: str | None, base: int | None, observers: int = 0, modes: Sequence[str] = ()
+) -> tuple[LocalNode, ...]:
+    """A primary and ``count - 1`` standbys, and observers behind them.
+
+    ``modes``: the class of each standby; the primary's is ``mode``, else the strictest of theirs.
+    """
+    own_mode = mode or next((one for one in STRICTEST if one in modes), "sync")
+    nodes = [LocalNode("primary", "primary", own_mode, *ports_of(0, base))]
+    for number, own in enumerate(modes or standby_modes(count - 1, mode), 1):
         nodes.append(LocalNode(standby_name(own, nodes), "standby", own, *ports_of(number, base)))
     for number in range(observers):
         name = "observer" if number == 0 else f"observer-{number + 1}"
         nodes.append(LocalNode(name, "observer", "", 0, *ports_of(count + number, base)[1:]))
     return tuple(nodes)
+
+
+def new_proxy(before: int, base: int | None) -> LocalProxy:
+    """The proxy of a new cluster: 5400 and 9090; with a base behind the ports of ``before`` nodes."""
+    if base is None:
+        return LocalProxy(PROXY_PORT, ADMIN_PORT)
+    return LocalProxy(*ports_of(before, base)[:2])
+
+
+def free_base(processes: int) -> int:
+    """The first base from :data:`FREE_FROM` on that gives only free ports to so many processes.
+
+    Raises:
+        HeliosError: there is none.
+    """
+    for base in range(FREE_FROM, 65536 - STEP * processes, 100):
+        if all(port_use(HOST, port).free for number in range(processes) for port in ports_of(number, base)):
+            return base
+    raise HeliosError("there are no free ports for a cluster", hint="Name the first one with --base-port.")
 
 
 def standby_name(mode: str, taken: Sequence[LocalNode]) -> str:
@@ -70,15 +104,20 @@ def free_ports_after(nodes: Sequence[LocalNode]) -> tuple[int, int, int]:
             return pg, native, http
 
 
-def refuse_used_ports(nodes: Sequence[LocalNode], hint: str) -> None:
-    """Raise when somebody listens on a port of these nodes.
+def proxy_after(nodes: Sequence[LocalNode]) -> LocalProxy:
+    """A proxy for nodes that are there, on free ports behind theirs. Raises what :func:`free_ports_after` raises."""
+    return LocalProxy(*free_ports_after(nodes)[:2])
+
+
+def refuse_used_ports(members: Sequence[Member], hint: str) -> None:
+    """Raise when somebody listens on a port of these processes.
 
     Raises:
         HeliosError: 55006; the message names each port and its holder.
     """
     used = [
         f"{face} port {port} of {one.name} is held by {use.holder}"
-        for one in nodes
+        for one in members
         for face, port in one.ports.items()
         if not (use := port_use(HOST, port)).free
     ]

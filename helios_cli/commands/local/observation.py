@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from helios_cli.commands import _http
 from helios_cli.commands.local import faces, processes
-from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode
+from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.types import Lsn
 
@@ -66,6 +66,18 @@ class Observation:
         return str(self.status.get("database_checksum") or "")
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyObservation:
+    """The proxy, seen from outside."""
+
+    proxy: LocalProxy
+    process: processes.Process | None
+    state: str
+    """``serving``; ``waiting`` for a primary or the end of a pause; else ``starting``, ``frozen``, ``down``."""
+    reason: str = ""
+    """Why it waits."""
+
+
 def lsn_of(value: object) -> Lsn:
     """An LSN as JSON has it, text or number; 0 for anything else."""
     try:
@@ -96,6 +108,24 @@ def observe_node(cluster: LocalCluster, node: LocalNode, timeout_s: float = ASK_
     return Observation(node, process, _state(answer.body), answer.body)
 
 
+def observe_proxy(cluster: LocalCluster, timeout_s: float = ASK_S) -> ProxyObservation | None:
+    """The proxy; None when the cluster has none."""
+    proxy = cluster.proxy
+    if proxy is None:
+        return None
+    process = processes.find(cluster, proxy)
+    if process is None or process.state != "running":
+        return ProxyObservation(proxy, process, "down" if process is None else process.state)
+    try:
+        answer = _http.get(_http.Address(HOST, proxy.admin_port), "/ready", timeout_s)
+    except HeliosError:
+        return ProxyObservation(proxy, process, "starting")
+    body = answer.body if isinstance(answer.body, dict) else {}
+    return ProxyObservation(
+        proxy, process, "serving" if answer.status == 200 else "waiting", str(body.get("reason") or "")
+    )
+
+
 def _state(status: Mapping[str, Any]) -> str:
     if status.get("role") == "observer":
         return "observing" if status.get("reaches_primary") else "disconnected"
@@ -123,10 +153,11 @@ def lag_bytes(one: Observation, primary: Observation | None) -> int | None:
     return max(0, primary.flushed - one.committed)
 
 
-def healthy(seen: Sequence[Observation]) -> bool:
-    """Whether one primary leads and every other node streams."""
+def healthy(seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> bool:
+    """Whether one primary leads, every other node streams, and the proxy serves where there is one."""
     primary = primary_of(seen)
-    return primary is not None and all(one is primary or one.state in STREAMING for one in seen)
+    serves = proxy is None or proxy.state == "serving"
+    return serves and primary is not None and all(one is primary or one.state in STREAMING for one in seen)
 
 
 def is_paused(seen: Sequence[Observation]) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.commands._output import console, fitting, print_json, print_table
-from helios_cli.commands.local import observation
+from helios_cli.commands.local import observation, partitions
 from helios_cli.commands.local.clusterfile import LocalCluster
-from helios_cli.commands.local.observation import Observation
+from helios_cli.commands.local.observation import Observation, ProxyObservation
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,24 +23,26 @@ COLOURS: Final = {
     "observing": "green",
     "catchup": "yellow",
     "starting": "yellow",
+    "waiting": "yellow",
+    "deposed": "yellow",
     "frozen": "cyan",
 }
 WATCH_S: Final = 1.0
 PAUSED: Final = "automatic failover is paused: nobody takes a lost primary's place; heliosdb-nano resume ends that"
 
 
-def record(cluster: LocalCluster, seen: Sequence[Observation]) -> dict[str, Any]:
+def record(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> dict[str, Any]:
     """Everything, for programs."""
     primary = observation.primary_of(seen)
     return {
         "cluster": str(cluster.path),
         "primary": primary.node.name if primary else None,
-        "healthy": observation.healthy(seen),
+        "healthy": observation.healthy(seen, proxy),
         "paused": observation.is_paused(seen),
         "nodes": [
             {
-                "name": one.node.name, "role": one.role, "mode": one.node.mode, "state": one.state, "term": one.term,
-                "pid": one.process.pid if one.process else None, "ports": one.node.ports,
+                "name": one.node.name, "role": one.role, "mode": one.node.mode, "state": _state(one, primary),
+                "term": one.term, "pid": one.process.pid if one.process else None, "ports": one.node.ports,
                 "flushed_lsn": one.status.get("flushed_lsn"), "committed_lsn": one.status.get("committed_lsn"),
                 "lag_bytes": observation.lag_bytes(one, primary), "lag_ms": _lag_ms(one),
                 "database_checksum": one.checksum or None, "data_dir": str(cluster.data_dir(one.node)),
@@ -48,20 +50,42 @@ def record(cluster: LocalCluster, seen: Sequence[Observation]) -> dict[str, Any]
             }
             for one in seen
         ],
+        "proxy": _proxy_record(cluster, proxy),
+        "cut": partitions.cut_links(cluster),
     }  # fmt: skip
 
 
-def rows(seen: Sequence[Observation]) -> list[tuple[object, ...]]:
+def _proxy_record(cluster: LocalCluster, one: ProxyObservation | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {
+        "name": one.proxy.name, "state": one.state, "reason": one.reason or None,
+        "pid": one.process.pid if one.process else None, "ports": one.proxy.ports,
+        "config": str(cluster.proxy_file), "log": str(cluster.log_file(one.proxy)),
+    }  # fmt: skip
+
+
+def rows(seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> list[tuple[object, ...]]:
     """The table, row by row."""
     primary = observation.primary_of(seen)
-    return [
+    found: list[tuple[object, ...]] = [
         (
-            one.node.name, one.role, one.node.mode, one.state, one.term or "",
+            one.node.name, one.role, one.node.mode, _state(one, primary), one.term or "",
             "/".join(map(str, one.node.ports.values())), one.process.pid if one.process else "",
             _shown(one), "" if one is primary else _lag(one, primary), one.checksum[:8],
         )
         for one in seen
     ]  # fmt: skip
+    if proxy is not None:
+        ports = "/".join(map(str, proxy.proxy.ports.values()))
+        pid = proxy.process.pid if proxy.process else ""
+        found.append((proxy.proxy.name, "proxy", "", proxy.state, "", ports, pid, "", "", ""))
+    return found
+
+
+def _state(one: Observation, primary: Observation | None) -> str:
+    """Its state; ``deposed`` where it does not know yet that another leads in a newer term."""
+    return "deposed" if one.leads and one is not primary else one.state
 
 
 def _shown(one: Observation) -> str:
@@ -88,56 +112,76 @@ def size(count: int) -> str:
     return f"{count / 1e3:.0f} kB" if count < 10_000_000 else f"{count / 1e6:.0f} MB"
 
 
-def show(cluster: LocalCluster, seen: Sequence[Observation], *, as_json: bool) -> None:
+def show(
+    cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None = None, *, as_json: bool
+) -> None:
     """Print it once."""
     if as_json:
-        print_json(record(cluster, seen))
+        print_json(record(cluster, seen, proxy))
     elif sys.stdout.isatty():
-        console().print(table(cluster, seen))
+        console().print(table(cluster, seen, proxy))
     else:
-        print_table(COLUMNS, rows(seen))
+        print_table(COLUMNS, rows(seen, proxy))
     if not as_json:
-        for line in remarks(seen):
+        for line in remarks(cluster, seen, proxy):
             print(line)
 
 
-def remarks(seen: Sequence[Observation]) -> list[str]:
+def remarks(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> list[str]:
     """What has to be said below the table."""
     alarms = [f"alarm: {one.node.name}: {text}" for one in seen for text in one.alarms]
-    return [*alarms, *([PAUSED] if observation.is_paused(seen) else [])]
+    waits = [f"{proxy.proxy.name} waits: {proxy.reason}"] if proxy is not None and proxy.reason else []
+    cut = ", ".join(partitions.told(partitions.cut_links(cluster)))
+    cuts = [f"cut: {cut}; heliosdb-nano cluster heal mends it"] if cut else []
+    return [*alarms, *waits, *cuts, *([PAUSED] if observation.is_paused(seen) else [])]
 
 
-def table(cluster: LocalCluster, seen: Sequence[Observation]) -> Table:
+def table(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> Table:
     """As rich draws it; in a narrow terminal without some columns."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     drawn = Table(title=escape(str(cluster.path)), title_justify="left", box=box.SIMPLE_HEAD, header_style="bold")
-    cells = [[escape(str(cell)) for cell in row] for row in rows(seen)]
+    cells = [[escape(str(cell)) for cell in row] for row in rows(seen, proxy)]
     shown = fitting(COLUMNS, cells, DROPPABLE, console().width)
     for i in shown:
         drawn.add_column(COLUMNS[i], justify="right" if COLUMNS[i] in ("term", "pid") else "left", no_wrap=True)
-    for one, row in zip(seen, cells, strict=True):
-        row[3] = f"[{COLOURS.get(one.state, 'red')}]{row[3]}[/]"
-        row[1] = f"[bold]{row[1]}[/]" if one.leads else row[1]
+    leader = observation.primary_of(seen)
+    for row in cells:
+        row[1] = f"[bold]{row[1]}[/]" if leader is not None and row[0] == leader.node.name else row[1]
+        row[3] = f"[{COLOURS.get(row[3], 'red')}]{row[3]}[/]"
         drawn.add_row(*(row[i] for i in shown))
     return drawn
 
 
-def watch(cluster: LocalCluster, look: Callable[[], Sequence[Observation]], *, as_json: bool) -> None:
+def wait_for_end() -> None:
+    """Come back at Ctrl-C."""
+    try:
+        while True:
+            time.sleep(WATCH_S)
+    except KeyboardInterrupt:
+        return
+
+
+def watch(
+    cluster: LocalCluster,
+    look: Callable[[], tuple[Sequence[Observation], ProxyObservation | None]],
+    *,
+    as_json: bool,
+) -> None:
     """Print it every second until Ctrl-C; on a terminal in place, as JSON a document a line."""
     try:
         if as_json or not sys.stdout.isatty():
             while True:
-                show(cluster, look(), as_json=as_json)
+                show(cluster, *look(), as_json=as_json)
                 sys.stdout.flush()
                 time.sleep(WATCH_S)
         from rich.live import Live
 
-        with Live(table(cluster, look()), auto_refresh=False) as live:
+        with Live(table(cluster, *look()), auto_refresh=False) as live:
             while True:
                 time.sleep(WATCH_S)
-                live.update(table(cluster, look()), refresh=True)
+                live.update(table(cluster, *look()), refresh=True)
     except KeyboardInterrupt:
         return

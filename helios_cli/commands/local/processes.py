@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, write_text
+from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy, Member, write_text
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.storage.dirlock import running_holder
 
@@ -87,12 +87,14 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def find(cluster: LocalCluster, node: LocalNode) -> Process | None:
-    """The process that runs a node: the recorded one, else who holds the data directory; None when nobody does."""
-    recorded = _recorded(cluster.pid_file(node))
+def find(cluster: LocalCluster, member: Member) -> Process | None:
+    """The process that runs a node or the proxy: the recorded one, else who holds the data directory; or None."""
+    recorded = _recorded(cluster.pid_file(member))
     if recorded is not None and recorded.state != "gone":
         return recorded
-    holder = running_holder(str(cluster.data_dir(node)))
+    if isinstance(member, LocalProxy):
+        return None
+    holder = running_holder(str(cluster.data_dir(member)))
     if holder is None or not holder.pid or not _is_ours(holder.pid):
         return None
     return identify(holder.pid)
@@ -115,19 +117,25 @@ def _recorded(path: Path) -> Process | None:
     return process if process.boot_id == _boot_id() else None
 
 
-def forget(cluster: LocalCluster, node: LocalNode) -> None:
+def forget(cluster: LocalCluster, member: Member) -> None:
     """Remove the record of a process that is gone."""
     with contextlib.suppress(FileNotFoundError):
-        cluster.pid_file(node).unlink()
+        cluster.pid_file(member).unlink()
 
 
-def command_line(cluster: LocalCluster, node: LocalNode, join: LocalNode | None) -> list[str]:
-    """The arguments of ``heliosdb-nano`` that run a node; ``join`` is whom an empty directory follows."""
+def command_line(cluster: LocalCluster, member: Member, join: LocalNode | None) -> list[str]:
+    """The arguments of ``heliosdb-nano`` that run a node or the proxy; ``join`` is whom an empty directory follows."""
+    if isinstance(member, LocalProxy):
+        return ["proxy", "start", "--config", str(cluster.proxy_file.resolve())]
+    return _node_command(cluster, member, join)
+
+
+def _node_command(cluster: LocalCluster, node: LocalNode, join: LocalNode | None) -> list[str]:
     arguments = [
         "start", "--data-dir", str(cluster.data_dir(node).resolve()), "--node-id", node.name, "--listen-address", HOST,
         *(part for face, port in node.ports.items() for part in (f"--{face}-port", str(port))),
         *(() if node.is_observer else ("--replication-mode", node.mode)),
-        "--cluster-secret-file", str(cluster.secret_file.resolve()),
+        "--cluster-secret-file", str(cluster.secret_file.resolve()), *(("--allow-faults",) if cluster.faults else ()),
     ]  # fmt: skip
     if not (cluster.data_dir(node) / "control").exists():  # a directory with a history knows its own role
         arguments += [
@@ -141,17 +149,17 @@ def command_line(cluster: LocalCluster, node: LocalNode, join: LocalNode | None)
     return arguments
 
 
-def spawn(cluster: LocalCluster, node: LocalNode, join: LocalNode | None) -> Process:
-    """Start a node as a process of its own session and record it; it outlives this one.
+def spawn(cluster: LocalCluster, member: Member, join: LocalNode | None) -> Process:
+    """Start a node or the proxy as a process of its own session and record it; it outlives this one.
 
     Raises:
         HeliosError: it ended at once. OSError: its log or its record cannot be written.
     """
-    log = os.open(cluster.log_file(node), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    log = os.open(cluster.log_file(member), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-m", "helios_cli", *command_line(cluster, node, join)],
+            [sys.executable, "-m", "helios_cli", *command_line(cluster, member, join)],
             child_environment(os.environ),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -164,9 +172,9 @@ def spawn(cluster: LocalCluster, node: LocalNode, join: LocalNode | None) -> Pro
         os.close(log)
     process = identify(pid)
     if process is None:
-        raise HeliosError(f"{node.name} ended at once", detail=last_words(cluster, node))
+        raise HeliosError(f"{member.name} ended at once", detail=last_words(cluster, member))
     record = {"pid": pid, "start_ticks": process.start_ticks, "boot_id": process.boot_id}
-    write_text(cluster.pid_file(node), json.dumps(record) + "\n")
+    write_text(cluster.pid_file(member), json.dumps(record) + "\n")
     return process
 
 
@@ -183,10 +191,10 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def last_words(cluster: LocalCluster, node: LocalNode, lines: int = 3) -> str:
-    """The end of a node's log on one line; empty when it has said nothing."""
+def last_words(cluster: LocalCluster, member: Member, lines: int = 3) -> str:
+    """The end of a process's log on one line; empty when it has said nothing."""
     try:
-        said = cluster.log_file(node).read_text(encoding="utf-8", errors="replace").splitlines()
+        said = cluster.log_file(member).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     return " / ".join(line.strip() for line in said[-lines:] if line.strip())

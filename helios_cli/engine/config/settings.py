@@ -116,7 +116,7 @@ class Settings:
         8080, "server", "Port of HTTP: health, status, metrics and administration.", 1, 65535, auto=False
     )
     allow_faults: bool = _bool(
-        False, "server", "Open the gates that inject faults for tests; loopback only.", auto=False
+        False, "server", "Let links to other nodes be cut for drills (cluster partition); loopback only.", auto=False
     )
 
     auth: str = _word(

@@ -183,6 +183,14 @@ ADMIN: Final[dict[str, tuple[str, Schema]]] = {
         "Tell what would become of the cluster without some nodes",
         _object(("lose",), lose={"type": "array", "items": _TEXT, "minItems": 1}),
     ),
+    "cuts": (
+        "Cut links to other nodes for a drill, where allow_faults is on; nothing stays cut but these",
+        _object(
+            ("lost", "places"),
+            lost={"type": "array", "items": {"type": "array", "items": _TEXT, "minItems": 2, "maxItems": 2}},
+            places={"type": "object"},
+        ),
+    ),
 }
 """The verbs below ``/admin/``: what they do, and their arguments."""
 

@@ -12,6 +12,7 @@ from helios_cli.engine.net.http_routes import AdminVerb
 from helios_cli.engine.node import explanation, handover
 from helios_cli.engine.node.agreement import until_agreed
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
+from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.promotion import not_the_primary
 from helios_cli.engine.node.reloading import refuse_half
 from helios_cli.engine.node.setting_change import change_setting
@@ -44,6 +45,7 @@ class Admin:
             "scrub": self._scrub,
             "explain/failover": self._explain_failover,
             "whatif": self._what_if,
+            "cuts": self._cuts,
         }
 
     async def _explain_failover(self, arguments: Arguments) -> Answer:
@@ -57,6 +59,9 @@ class Admin:
         if not isinstance(lost, list) or not lost or not all(isinstance(name, str) for name in lost):
             raise HeliosError("lose is a list of names of nodes", sqlstate="22023")
         return explanation.foresee(self._node.replication, lost)
+
+    async def _cuts(self, arguments: Arguments) -> Answer:
+        return GATE.change(arguments)
 
     async def _checkpoint(self, _arguments: Arguments) -> Answer:
         await self._node.checkpointer.request()

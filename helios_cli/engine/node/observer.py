@@ -32,6 +32,7 @@ from helios_cli.engine.node.observer_disk import ObserverDisk
 from helios_cli.engine.node.observing import Observing
 from helios_cli.engine.node.peer_address import Callers, OwnAddress, reachable
 from helios_cli.engine.node.peer_door import Door
+from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
 from helios_cli.engine.node.peer_tls import PeerTls
 from helios_cli.engine.node.pulse import Pulse
@@ -361,7 +362,10 @@ class Observer:
 
     def admin_verbs(self) -> Mapping[str, AdminVerb]:
         """All that there is to ask of an observer with the token."""
-        return {"reload": self._reload}
+        return {"reload": self._reload, "cuts": self._cuts}
+
+    async def _cuts(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return GATE.change(arguments)
 
     async def _reload(self, _arguments: Mapping[str, Any]) -> None:
         refuse_half(self.reload())

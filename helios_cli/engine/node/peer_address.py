@@ -8,6 +8,7 @@ from typing import Final
 
 from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.node.peer_call import CONNECT_S
+from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.peer_link import PeerLink
 
 CALLERS_MAX: Final = 64
@@ -36,6 +37,7 @@ async def fault_of(place: Place) -> str:
     """Why nobody answers there; empty: somebody does."""
     try:
         async with asyncio.timeout(CONNECT_S):
+            await GATE.passes(*place)
             _, writer = await asyncio.open_connection(*place)
     except TimeoutError:
         return "nobody answers"

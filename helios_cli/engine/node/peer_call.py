@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
+from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.peer_link import PeerLink
 from helios_cli.engine.node.peer_tls import OtherName, PeerTls
 from helios_cli.engine.wire import peer
@@ -20,7 +21,9 @@ async def reach(link: PeerLink, host: str, port: int) -> None:
     """Connect a calling link. Raises OSError, HeliosError, TimeoutError."""
     link.host = host
     async with asyncio.timeout(CONNECT_S):
+        await GATE.passes(host, port)
         await asyncio.get_running_loop().create_connection(lambda: link, host, port)
+        GATE.called(link, host, port)
     try:
         await link.ready()
     except OtherName:

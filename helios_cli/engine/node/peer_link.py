@@ -100,6 +100,10 @@ class PeerLink(asyncio.Protocol):
         """The other side's address; empty before there is a connection."""
         self.host = ""
         self.error: HeliosError | None = None
+        self.mute = False
+        """What is sent is lost on purpose (:mod:`.peer_gate`)."""
+        self.deaf = False
+        """What comes is lost on purpose."""
         self._serve = serve
         self.tls = tls
         self._door = door
@@ -128,6 +132,8 @@ class PeerLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the preface, then frames."""
+        if self.deaf:
+            return
         try:
             if not self._greeted and not self.closed:
                 data = self._take_preface(data)
@@ -202,7 +208,7 @@ class PeerLink(asyncio.Protocol):
 
     def write(self, frame: bytes) -> None:
         """Send a frame that has been encoded already."""
-        if not self.closed:
+        if not (self.closed or self.mute):
             self.transport.write(frame)
 
     async def ready(self) -> None:
@@ -261,6 +267,11 @@ class PeerLink(asyncio.Protocol):
     def drop(self, error: HeliosError) -> None:
         """End the connection without a word more, and without waiting for the peer to read what was said."""
         self.fail(error)
+        self.transport.abort()
+
+    def cut_off(self) -> None:
+        """End the connection, of which bytes are lost on purpose."""
+        self.close()
         self.transport.abort()
 
     def close(self, error: HeliosError | None = None) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.peer_call import CONNECT_S
+from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit, introduce
 from helios_cli.engine.node.peer_tls import PeerTls
 from helios_cli.engine.replication import messages
@@ -259,6 +260,7 @@ class Pulse:
     async def _connect(self, link: PeerLink, host: str, port: int) -> None:
         """Connect, and have the other side's pulse take the connection. Raises OSError, PeerRefused, TimeoutError."""
         async with asyncio.timeout(CONNECT_S):
+            await GATE.passes(host, port)
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             family, kind, protocol, _name, address = found[0]
             sock = socket.socket(family, kind, protocol)
@@ -275,6 +277,7 @@ class Pulse:
                     answer += piece
                 link.host = host
                 await self._loop.create_connection(lambda: link, sock=sock)
+                GATE.called(link, host, port)
             except BaseException:
                 sock.close()
                 raise

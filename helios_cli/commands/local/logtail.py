@@ -1,0 +1,100 @@
+"""Reading logs that grow, are rotated or cut, and belong to processes that come and go."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from helios_cli.commands.local.loglines import Assembler, Entry
+
+READ_BYTES: Final = 1 << 20
+LINE_BYTES_MAX: Final = 1 << 20
+"""A line that is longer is handed out in pieces."""
+
+
+class Tail:
+    """One log file. A name that is another file by now was rotated: the old one is read to its end, then the new."""
+
+    def __init__(self, node: str, path: Path) -> None:
+        self.path = path
+        self._assembler = Assembler(node)
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def history(self) -> Iterator[Entry]:
+        """Everything so far, the file that was rotated last before the present one; then :meth:`news` goes on.
+
+        OSError: it cannot be read. A file that is not there has nothing in it.
+        """
+        older = self.path.with_name(f"{self.path.name}.1")
+        if older.exists():
+            with open(older, "rb") as file:
+                yield from self._entries(file)
+            yield from self._line_without_end()
+        yield from self.news()
+
+    def news(self) -> Iterator[Entry]:
+        """What has come since, whole lines only; an entry that may go on is handed out all the same."""
+        while True:
+            if self._file is None and not self._open():
+                break
+            assert self._file is not None
+            if os.fstat(self._file.fileno()).st_size < self._file.tell():
+                self._file.seek(0)  # it was cut off and is written anew
+                self._rest = b""
+            yield from self._entries(self._file)
+            if not self._was_rotated():
+                break
+            yield from self._entries(self._file)
+            yield from self._line_without_end()
+            self.close()
+        yield from self._assembler.flush()
+
+    def _open(self) -> bool:
+        try:
+            self._file = open(self.path, "rb")  # noqa: SIM115
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _was_rotated(self) -> bool:
+        assert self._file is not None
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return False  # the next one is not there yet: what still comes goes into this one
+        here = os.fstat(self._file.fileno())
+        return (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino)
+
+    def _entries(self, file: BinaryIO) -> Iterator[Entry]:
+        while data := file.read(READ_BYTES):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            if len(self._rest) > LINE_BYTES_MAX:
+                lines.append(self._rest)
+                self._rest = b""
+            yield from self._assembler.feed(line.decode(errors="replace").rstrip("\r") for line in lines)
+
+    def _line_without_end(self) -> Iterator[Entry]:
+        """The last line of a file to which nothing comes any more."""
+        if self._rest:
+            line, self._rest = self._rest, b""
+            yield from self._assembler.feed([line.decode(errors="replace")])
+
+
+def histories(tails: Sequence[Tail]) -> Iterator[Entry]:
+    """Everything so far of all logs, by time."""
+    return heapq.merge(*(tail.history() for tail in tails), key=lambda one: one.time)
+
+
+def all_news(tails: Sequence[Tail]) -> list[Entry]:
+    """What has come since in all logs, by time."""
+    return sorted((one for tail in tails for one in tail.news()), key=lambda one: one.time)

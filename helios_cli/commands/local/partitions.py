@@ -1,0 +1,118 @@
+"""Links between the nodes of a cluster that are cut for a drill, and mended again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from helios_cli.commands import _admin, _http
+from helios_cli.commands._errors import Refused
+from helios_cli.commands.local import faces, processes
+from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, write_text
+from helios_cli.engine.errors import ConfigError, HeliosError
+
+NAME: Final = "cuts.json"
+"""In the data directory of every node, which reads it when it starts."""
+
+ASK_S: Final = 5.0
+POLL_S: Final = 0.1
+
+Link = tuple[str, str]
+"""Who sends, and to whom: what is sent there is lost."""
+
+
+def links(groups: Sequence[Sequence[str]], *, one_way: bool = False) -> list[Link]:
+    """The links between nodes of different groups; ``one_way``: only what an earlier group sends to a later one."""
+    pairs = [
+        (a, b) for number, group in enumerate(groups) for later in groups[number + 1 :] for a in group for b in later
+    ]
+    return pairs if one_way else [link for a, b in pairs for link in ((a, b), (b, a))]
+
+
+def cut_links(cluster: LocalCluster) -> list[Link]:
+    """What is cut now, by the nodes' own files; sorted."""
+    found = {link for node in cluster.nodes for link in _read(_file(cluster, node))}
+    return sorted(found)
+
+
+def change(cluster: LocalCluster, *, cut: Iterable[Link] = (), heal: Iterable[Link] | None = ()) -> list[Link]:
+    """Cut some links more, and mend some (None: all); what is cut then. A node that is down finds it when it starts.
+
+    Raises:
+        Refused: the nodes were not started for it. HeliosError: a node does not answer, or the file is not in order.
+    """
+    with _alone(cluster):
+        left = set(cut_links(cluster)) - set(heal) if heal is not None else set()
+        lost = sorted(left | set(cut))
+        if lost and not cluster.faults:
+            raise Refused(
+                f"the nodes of {cluster.path} do not let their links be cut",
+                hint="Write faults = true above [[nodes]] there, and restart the nodes: heliosdb-nano cluster restart.",
+            )
+        record = {
+            "lost": [list(link) for link in lost],
+            "places": {one.name: [HOST, one.native_port] for one in cluster.nodes},
+        }
+        with ThreadPoolExecutor(max_workers=min(32, len(cluster.nodes))) as pool:
+            for told in [pool.submit(_tell, cluster, node, record) for node in cluster.nodes]:
+                told.result()
+    return lost
+
+
+def _tell(cluster: LocalCluster, node: LocalNode, record: dict[str, Any]) -> None:
+    """Tell one node; one that starts just now is asked until it answers, or for :data:`ASK_S`."""
+    if not record["lost"] and not _read(_file(cluster, node)):
+        return  # one that has nothing to mend need not be able to
+    end = time.monotonic() + ASK_S
+    while (process := processes.find(cluster, node)) is not None:
+        if process.state == "frozen":
+            raise HeliosError(
+                f"{node.name} is frozen, and cannot be told", hint=f"heliosdb-nano cluster thaw {node.name} first."
+            )
+        try:
+            _admin.ask(_reach(cluster, node), "cuts", record, ASK_S)
+        except (_http.Unreachable, ConfigError):  # not there yet, or its token is not
+            if time.monotonic() >= end:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
+    if cluster.data_dir(node).is_dir():
+        write_text(_file(cluster, node), json.dumps(record) + "\n")
+
+
+def _reach(cluster: LocalCluster, node: LocalNode) -> _admin.Reach:
+    tokens, secrets = (str(cluster.token_file(node)),), (str(cluster.secret_file),)
+    return _admin.Reach(node.name, faces.http_address(cluster, node), tokens, secrets)
+
+
+def _file(cluster: LocalCluster, node: LocalNode) -> Path:
+    return cluster.data_dir(node) / NAME
+
+
+def _read(path: Path) -> set[Link]:
+    """What a node's file says; nothing when there is none, or none that can be read, as the node takes it too."""
+    try:
+        return {(str(sender), str(receiver)) for sender, receiver in json.loads(path.read_text("utf-8"))["lost"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+@contextmanager
+def _alone(cluster: LocalCluster) -> Iterator[None]:
+    """One change at a time: parallel steps of a drill must not take each other's away."""
+    with open(cluster.path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def told(cut: Sequence[Link]) -> list[str]:
+    """What is cut, in words: ``a x b`` both ways, ``a -x> b`` what a sends."""
+    both = {link for link in cut if link[::-1] in cut}
+    return [f"{a} x {b}" for a, b in sorted(both) if a < b] + [f"{a} -x> {b}" for a, b in cut if (a, b) not in both]
