@@ -43,6 +43,11 @@ COMMANDS: Final = {
         "Put load on a node or a cluster, and count what it acknowledged.",
         "Cluster",
     ),
+    "prove": (
+        "helios_cli.commands.prove",
+        "Prove under faults that a cluster keeps what it acknowledged.",
+        "Cluster",
+    ),
     "sql": ("helios_cli.commands.sql", "A SQL shell, interactive or for scripts.", "Data"),
     "user": ("helios_cli.commands.user", "Make, list, change and drop roles.", "Data"),
     "log": ("helios_cli.commands.log", "Look into the page log and verify it.", "Data"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,12 +18,14 @@ if TYPE_CHECKING:
 BARS: Final = "▁▂▃▄▅▆▇█"
 _HISTORY: Final = 48
 _EVENTS: Final = 8
+_TICK_S: Final = 0.25
 
 
 @dataclass(slots=True)
 class Picture:
     """Everything that is shown."""
 
+    program: str = "demo"
     title: str = "a node alone"
     began: float | None = None
     """When its clock started, for one that runs by itself."""
@@ -31,6 +36,11 @@ class Picture:
     acknowledged: int = 0
     kills: int = 0
     kills_total: int = 0
+    """0: not known beforehand."""
+    faults: str = "kills"
+    """What they are called."""
+    waiting: str = ""
+    """What is being waited for."""
     pid: int = 0
     lsn: str = "0/0"
     log_bytes: int = 0
@@ -84,6 +94,33 @@ class Display:
         elif not self._quiet:
             print(line, file=sys.stderr, flush=True)
 
+    def wait(self, text: str) -> None:
+        """What is being waited for now; shown on a terminal alone. The same text again costs nothing."""
+        if text != self.picture.waiting:
+            self.picture.waiting = text
+            self.refresh()
+
+    @contextmanager
+    def sampling(self, ask: Callable[[], tuple[int, int]]) -> Iterator[None]:
+        """Meanwhile ask a few times a second how much is acknowledged and how many faults there were, and show it."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._sample, args=(ask, over), name="display", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _sample(self, ask: Callable[[], tuple[int, int]], over: threading.Event) -> None:
+        before, at = ask()[0], time.monotonic()
+        while not over.wait(_TICK_S):
+            picture, now = self.picture, time.monotonic()
+            picture.acknowledged, picture.kills = ask()
+            picture.rate.append((picture.acknowledged - before) / (now - at))
+            before, at = picture.acknowledged, now
+            self.refresh()
+
     def _turn_clock(self) -> None:
         if self.picture.began is not None:
             self.picture.seconds = time.monotonic() - self.picture.began
@@ -107,18 +144,23 @@ def panel(picture: Picture) -> Panel:
     grid.add_column(style="dim", justify="right")
     grid.add_column()
     rows: list[tuple[str, Any]] = [
-        ("node", Text.assemble((picture.state, f"bold {colour}"), f"  process {picture.pid}")),
+        *(
+            [("node", Text.assemble((picture.state, f"bold {colour}"), f"  process {picture.pid}"))]
+            if picture.pid
+            else []
+        ),
         ("acknowledged", f"{picture.acknowledged:,} rows"),
         ("rows/s", _series(picture.rate, "{:,.0f}", "cyan")),
         *([("p99 ms", _series(picture.p99_ms, "{:.2f}", "magenta"))] if picture.p99_ms else []),
         *([("log", f"LSN {picture.lsn}, {picture.log_bytes / 1e6:,.1f} MB kept")] if picture.log_bytes else []),
-        ("kills", f"{picture.kills} of {picture.kills_total}"),
+        (picture.faults, f"{picture.kills} of {picture.kills_total}" if picture.kills_total else f"{picture.kills}"),
+        *([("", Text(picture.waiting, style="dim"))] if picture.waiting else []),
     ]
     for name, value in rows:
         grid.add_row(name, value)
     events = Text("\n".join(picture.events), style="dim")
     total = f" of {picture.seconds_total:g}" if picture.seconds_total else ""
-    title = f"heliosdb-nano demo: {picture.title}  {picture.seconds:4.1f}{total} s"
+    title = f"heliosdb-nano {picture.program}: {picture.title}  {picture.seconds:4.1f}{total} s"
     return Panel(Group(grid, Text(""), events), title=title, title_align="left", border_style=colour)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from helios_cli.commands.load.account import Account, take_account
 from helios_cli.commands.load.ledger import LedgerWriter, read_ledger
 from helios_cli.commands.load.runner import Load, Runner
 from helios_cli.commands.load.session import Session, prepare
-from helios_cli.commands.local import clusterfile, launch, observation, processes
+from helios_cli.commands.local import clusterfile, launch, observation, processes, whole
 from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode
 from helios_cli.commands.local.observation import Observation
 from helios_cli.engine.errors import HeliosError
@@ -73,7 +73,7 @@ def run_failover(directory: Path, writers: int, display: Display) -> Failover:
             runner = _drill(cluster, primary, ledger, writers, display)
         display.picture.state = "counting"
         display.event("load stopped; reading every row back from both nodes")
-        seen = _settle(cluster)
+        seen = whole.wait_equal(cluster, START_S)
         accounts = [take_account(read_ledger(path), _target(node)) for node in cluster.nodes]
     finally:
         running = [one for node in cluster.nodes if (one := processes.find(cluster, node))]
@@ -103,16 +103,10 @@ def _up(cluster: LocalCluster, display: Display) -> LocalNode:
     primary = cluster.nodes[0]
     process = processes.find(cluster, primary)
     display.picture.pid = process.pid if process is not None else 0
-    _wait(lambda: _counts(cluster, primary), START_S, "the standby's copy counts")
+    whole.wait_whole(cluster, START_S)
     places = ", ".join(f"{node.name} on port {node.pg_port}" for node in cluster.nodes)
     display.event(f"a primary and a {MODE} standby in {(time.monotonic() - begin) * 1000:.0f} ms: {places}")
     return primary
-
-
-def _counts(cluster: LocalCluster, primary: LocalNode) -> bool:
-    """Whether the primary knows every node, and counts each one's copy."""
-    nodes = (observation.observe_node(cluster, primary).status.get("cluster") or {}).get("nodes", ())
-    return len(nodes) == len(cluster.nodes) and all(one.get("in_sync") for one in nodes)
 
 
 def _drill(cluster: LocalCluster, primary: LocalNode, ledger: LedgerWriter, writers: int, display: Display) -> Runner:
@@ -174,7 +168,7 @@ def _kill_and_promote(cluster: LocalCluster, primary: LocalNode, runner: Runner,
     heir = next(node for node in cluster.nodes if node != primary)
     answer = _promote(cluster, heir)
     display.event(f"{answer.get('result')}, {(time.monotonic() - begin) * 1000:.0f} ms after the kill")
-    _wait(lambda: runner.statistics.acknowledged > before + 1, PROMOTE_S, "writes go on")
+    whole.wait_until(lambda: runner.statistics.acknowledged > before + 1, PROMOTE_S, "writes go on")
     display.picture.state = "serving"
     display.event(f"writes go on: no row was acknowledged for {runner.statistics.longest_gap_s * 1000:.0f} ms at most")
 
@@ -190,26 +184,6 @@ def _promote(cluster: LocalCluster, heir: LocalNode) -> Mapping[str, Any]:
             if time.monotonic() >= end:
                 raise
             time.sleep(_PAUSE_S)
-
-
-def _settle(cluster: LocalCluster) -> list[Observation]:
-    """Wait until both nodes show the same LSN."""
-    seen: list[Observation] = []
-
-    def same() -> bool:
-        seen[:] = observation.observe(cluster)
-        return all(one.committed == one.flushed == seen[0].flushed > 0 for one in seen)
-
-    _wait(same, START_S, "both nodes are at the same LSN")
-    return seen
-
-
-def _wait(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= end:
-            raise HeliosError(f"not within {seconds:g} s: {what}", sqlstate="57014")
-        time.sleep(_PAUSE_S)
 
 
 def _verdict(runner: Runner, accounts: Sequence[Account], seen: Sequence[Observation]) -> Failover:

@@ -1,0 +1,236 @@
+"""``prove``: load, faults and verification in one command, whose report is signed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from helios_cli.commands import _options
+from helios_cli.commands._errors import ExitCode
+from helios_cli.commands._output import print_json
+
+if TYPE_CHECKING:
+    from helios_cli.commands.proving.plan import Plan
+    from helios_cli.commands.proving.stage import Stage, Tell
+    from helios_cli.engine.histories.sessions import Write
+
+
+class _RunFirst(TyperGroup):
+    """A group that takes options without a verb as those of ``run``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RunFirst, add_completion=False, help="Prove under faults that a cluster keeps what it acknowledged."
+)
+
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="Private key of the signature, made where there is none (HELIOSDB_PROVE_KEY). "
+        "\\[~/.config/heliosdb/prove.key]",
+    ),
+]
+MODES: Final = "async|semi-sync|sync|quorum"
+
+
+@app.command(context_settings={"help_option_names": ["--help"]})
+def run(
+    faults: Annotated[str, typer.Option("--faults", metavar="A,B", help="Which: kill, freeze.")] = "kill,freeze",
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=1000, help="How often each fault is injected.")] = 3,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0, max=86400, help="Rounds until so much time is over, instead.")
+    ] = 0.0,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Repeats order and moments of the faults.")] = None,
+    clients: Annotated[int, typer.Option("--clients", "-c", min=1, max=64, help="Connections through the proxy.")] = 8,
+    nodes: Annotated[int, typer.Option("--nodes", min=2, max=7, help="Data nodes of the cluster that is made.")] = 3,
+    observers: Annotated[int, typer.Option("--observers", min=0, max=3, help="Observers, besides.")] = 0,
+    mode: Annotated[str, typer.Option("--mode", metavar=MODES, help="Of the cluster that is made.")] = "quorum",
+    settle: Annotated[
+        float, typer.Option("--settle", metavar="SECONDS", min=1, help="Longest time to be whole again after a fault.")
+    ] = 90.0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The report. \\[prove-RUN.json]")
+    ] = None,
+    key: Key = None,
+    keep: Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Run there, and leave the data.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do.")] = False,
+    as_json: _options.Json = False,
+) -> int:
+    """Write a ledger through a proxy, take nodes away meanwhile, and count everything that was acknowledged.
+
+    A cluster is made for it, with a proxy, on free ports in a temporary directory. Exit code 0 when every acknowledged
+    write is there once on every node, no read was stale or taken back, and no two primaries acknowledged in one term;
+    else 1. The report is signed: prove verify checks it.
+
+    Examples:
+
+        heliosdb-nano prove run
+
+        heliosdb-nano prove run --faults kill --rounds 10 --mode sync --nodes 2 --observers 1
+
+        heliosdb-nano prove run --seconds 300 --seed 7 --json
+    """
+    from helios_cli.commands.local.clusterfile import MODES as KNOWN
+    from helios_cli.commands.proving import plan as plans
+    from helios_cli.commands.proving import signature
+
+    if mode not in KNOWN:
+        raise typer.BadParameter(f"--mode is one of {', '.join(KNOWN)}, not {mode!r}")
+    drawn = secrets.randbelow(1 << 32) if seed is None else seed
+    plan = plans.Plan(plans.chosen(faults), rounds, seconds, drawn, clients, settle)
+    plans.refuse_impossible(plan.faults, None)
+    name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    path = output or Path(f"prove-{name}.json")
+    if dry_run:
+        return _say_plan(plan, nodes, observers, mode, path, as_json)
+    private = signature.load_key(signature.key_file(os.environ, key))
+    with _directory(keep) as directory:
+        stage_of = _own_stage(directory / "cluster", nodes, mode, observers)
+        found, writes, began = _prove(name, plan, stage_of, as_json)
+    path.write_bytes(signature.signed(found, private))
+    _say(found, writes, began, path, signature.public_text(private), as_json)
+    return ExitCode.OK if found["verdict"] == "passed" else ExitCode.FAILED
+
+
+@contextmanager
+def _directory(keep: Path | None) -> Iterator[Path]:
+    """Where the cluster is made; what is there is removed in the end unless it is to be kept."""
+    directory = Path(tempfile.mkdtemp(prefix="heliosdb-prove-")) if keep is None else keep
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        yield directory
+    finally:
+        if keep is None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _own_stage(
+    directory: Path, nodes: int, mode: str, observers: int
+) -> Callable[[Tell], AbstractContextManager[Stage]]:
+    """What makes a cluster, and ends it."""
+    from helios_cli.commands.proving import stage
+
+    cluster = stage.new_cluster(directory, nodes, mode, observers)
+    return lambda tell: stage.own(cluster, tell)
+
+
+def _prove(
+    name: str, plan: Plan, stage_of: Callable[[Tell], AbstractContextManager[Stage]], as_json: bool
+) -> tuple[dict[str, Any], list[Write], float]:
+    """The record, all writes, and when the load began by their clock."""
+    from helios_cli.commands.drill.display import Display, Picture
+    from helios_cli.commands.proving import report
+    from helios_cli.commands.proving.prover import Prover
+    from helios_cli.commands.proving.timeline import Timeline
+
+    total = 0 if plan.seconds else plan.rounds * len(plan.faults)
+    picture = Picture(program="prove", title=", ".join(plan.faults), faults="faults", kills_total=total)
+    picture.seconds_total = plan.seconds
+    picture.began = time.monotonic()
+    with Display(picture, quiet=as_json) as display, stage_of(display.wait) as stage:
+        timeline = Timeline(display.event)
+        prover = Prover(stage, plan, f"prove_{name.replace('-', '_').lower()}", timeline, display.wait)
+        with display.sampling(lambda: (prover.crowd.acknowledged, prover.turns_done)):
+            evidence = prover.run()
+        display.picture.state = "verified" if evidence.passed else "failed"
+        found = report.record(name, stage, plan, evidence, timeline.events)
+        return found, evidence.told.writes, timeline.began
+
+
+def _say_plan(plan: Plan, nodes: int, observers: int, mode: str, path: Path, as_json: bool) -> int:
+    from itertools import islice
+
+    from helios_cli.commands.proving.plan import turns
+
+    count = plan.rounds * len(plan.faults)
+    order = [(one.fault.name, one.fault.variants[one.variant]) for one in islice(turns(plan), count)]
+    if as_json:
+        print_json({
+            "nodes": nodes, "observers": observers, "mode": mode, "clients": plan.clients, "seed": plan.seed,
+            "seconds": plan.seconds, "report": str(path),
+            "faults": [{"name": name, "variant": variant.__name__} for name, variant in order],
+        })  # fmt: skip
+        return ExitCode.OK
+    watched = f" and {observers} observer{'s' if observers > 1 else ''}" if observers else ""
+    typer.echo(f"a cluster of {nodes} nodes{watched} in mode {mode} is made, with a proxy, and removed again")
+    typer.echo(f"{plan.clients} clients write and read through the proxy, one more at each node that takes writes")
+    for number, (name, variant) in enumerate(order, 1):
+        told = (variant.__doc__ or "").partition("\n")[0].rstrip(".")
+        typer.echo(f"{number:3}. {name}: {told}")
+    if plan.seconds:
+        typer.echo(f"and so on, until {plan.seconds:g} s are over")
+    typer.echo(f"report {path}, seed {plan.seed}")
+    return ExitCode.OK
+
+
+def _say(
+    found: Mapping[str, Any], writes: list[Write], began: float, path: Path, public_key: str, as_json: bool
+) -> None:
+    from helios_cli.commands.proving import report, signature
+
+    if as_json:
+        print_json({**found, "file": str(path), "signed_by": signature.fingerprint(public_key)})
+        return
+    text = report.lines(found, writes, began)
+    text.insert(-1, f"Report: {path}, signed by {signature.fingerprint(public_key)}")
+    typer.echo("\n".join(["", *text]))
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A report that prove run has written.")],
+    key: Key = None,
+    public_key: Annotated[
+        str | None, typer.Option("--public-key", metavar="BASE64", help="Whose signature it must be; else any is told.")
+    ] = None,
+    as_json: _options.Json = False,
+) -> int:
+    """Check the signature of a report: exit code 1 when a single byte of it was changed, or it says FAILED.
+
+    A signature tells that the report is as it was signed, and by which key. Compare the key with that of whom you
+    trust, or name it with --public-key; of one that this machine has made itself it is said.
+
+    Examples:
+
+        heliosdb-nano prove verify prove-20261123T104512-9c1e.json
+
+        heliosdb-nano prove verify report.json --public-key 3q2+7w... --json
+    """
+    from helios_cli.commands.proving import report, signature
+
+    verified = signature.verify(signature.read(file), str(file))
+    if public_key is not None and verified.public_key != public_key:
+        raise signature.Tampered(
+            f"{file} is signed by another key, {verified.public_key}", hint="Its content may be anybody's."
+        )
+    path = signature.key_file(os.environ, key)
+    is_own = path.exists() and signature.public_text(signature.load_key(path)) == verified.public_key
+    found = verified.report
+    passed = found.get("verdict") == "passed"
+    if as_json:
+        print_json({"file": str(file), "valid": True, "verdict": found.get("verdict"), "run": found.get("run"),
+                    "began": found.get("began"), "public_key": verified.public_key,
+                    "signed_by": verified.fingerprint, "own_key": is_own})  # fmt: skip
+        return ExitCode.OK if passed else ExitCode.FAILED
+    whose = "the key of this machine" if is_own else "a key that is not this machine's"
+    typer.echo(f"{file} is as it was signed, by {whose}: {verified.fingerprint}")
+    typer.echo(f"public key: {verified.public_key}")
+    typer.echo("\n".join(["", *report.summary(found), *report.verdict(found)]))
+    return ExitCode.OK if passed else ExitCode.FAILED

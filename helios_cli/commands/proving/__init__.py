@@ -1,0 +1,1 @@
+"""A cluster under load and faults, and what came of everything it had acknowledged."""

@@ -1,0 +1,175 @@
+"""The faults of a proof: what each does to a cluster, and what undoes it.
+
+Each has several variants, which come by turns: the first round kills the primary, the second a standby, and so on.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from helios_cli.commands.local import observation
+from helios_cli.commands.proving.stage import Stage
+from helios_cli.engine.errors import HeliosError
+
+FROZEN_S: Final = 4.0
+"""Longer than a primary that nobody hears of keeps its lease."""
+HEIR_S: Final = 15.0
+"""How long another one is waited for, where the fault is over when there is one."""
+POLL_S: Final = 0.05
+HELD_S: Final = 0.15
+"""How long standbys stand still before a kill: every client has a commit in hand by then, and no lease is over."""
+
+Undo = Callable[[], object]
+
+
+class NobodyLeads(HeliosError):
+    """There is no primary to do anything to."""
+
+    sqlstate = "55000"
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A fault that was injected."""
+
+    target: str
+    """Whom it hit: names of nodes."""
+    text: str
+    """What was done, in a sentence."""
+    undo: Undo | None = None
+    """Brings back what was taken away, when the clients have got on without it."""
+    at: float | None = None
+    """The moment from which clients may have to wait, by the monotonic clock; None: when the injection began."""
+    lost: str = ""
+    """Whom :attr:`undo` brings back, where that is not everybody it hit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One kind of fault."""
+
+    name: str
+    summary: str
+    variants: tuple[Callable[[Stage, random.Random], Injection], ...]
+    cannot: Callable[[Stage | None], str] = lambda _stage: ""
+    """Why it cannot be done on this machine, or to this cluster (None: one that would be made); empty when it can."""
+
+
+def _primary(stage: Stage) -> str:
+    name = stage.acts.primary()
+    if name is None:
+        raise NobodyLeads("no node of the cluster leads now", hint="heliosdb-nano cluster status shows its nodes.")
+    return name
+
+
+def _standby(stage: Stage, rng: random.Random) -> str:
+    primary = _primary(stage)
+    return rng.choice([node.name for node in stage.cluster.data_nodes if node.name != primary])
+
+
+def wait_heir(stage: Stage, before: str, seconds: float = HEIR_S) -> bool:
+    """Whether another node than ``before`` came to lead in time."""
+    end = time.monotonic() + seconds
+    others = [node for node in stage.cluster.data_nodes if node.name != before]
+    while time.monotonic() < end:
+        if any(observation.observe_node(stage.cluster, node).leads for node in others):
+            return True
+        time.sleep(POLL_S)
+    return False
+
+
+# Kills ----------------------------------------------------------------------------------------------------------------
+
+
+def kill_primary(stage: Stage, _rng: random.Random) -> Injection:
+    """SIGKILL of the primary with all commits in hand: standbys, held still for a moment, have them and cannot say so.
+
+    It comes back when another one leads and all clients have got on.
+    """
+    name = _primary(stage)
+    others = [node.name for node in stage.cluster.data_nodes if node.name != name]
+    try:
+        for other in others:
+            stage.acts.freeze(other)
+        time.sleep(HELD_S)
+        at = time.monotonic()
+        stage.acts.kill(name)
+    finally:
+        for other in others:
+            stage.acts.thaw(other)
+    return Injection(name, f"SIGKILL to {name}, the primary", lambda: stage.acts.start(name), at)
+
+
+def kill_standby(stage: Stage, rng: random.Random) -> Injection:
+    """SIGKILL of a standby."""
+    name = _standby(stage, rng)
+    stage.acts.kill(name)
+    return Injection(name, f"SIGKILL to {name}, a standby", lambda: stage.acts.start(name))
+
+
+def kill_all(stage: Stage, _rng: random.Random) -> Injection:
+    """SIGKILL of every node with data; the primary is the last to come back: what only it had counts for nothing."""
+    primary = _primary(stage)
+    names = [node.name for node in stage.cluster.data_nodes]
+    for name in (primary, *(name for name in names if name != primary)):
+        stage.acts.kill(name)
+    for name in names:
+        if name != primary:
+            stage.acts.start(name, wait=False)
+    text = f"SIGKILL to all, {', '.join(names)}; {primary}, the primary, comes back last"
+    if wait_heir(stage, primary):
+        return Injection(", ".join(names), text, lambda: stage.acts.start(primary), lost=primary)
+    # In some modes nobody else may lead: what it alone may have acknowledged must not be gone.
+    stage.acts.start(primary, wait=False)
+    return Injection(", ".join(names), f"{text}, as nobody else may lead")
+
+
+# Freezes --------------------------------------------------------------------------------------------------------------
+
+
+def freeze_until_replaced(stage: Stage, _rng: random.Random) -> Injection:
+    """SIGSTOP of the primary until another one leads: what it had in hand goes on in the moment of the change."""
+    name = _primary(stage)
+    stage.acts.freeze(name)
+    try:
+        replaced = wait_heir(stage, name)
+    finally:
+        stage.acts.thaw(name)
+    when = "until another one led" if replaced else f"for {HEIR_S:g} s"
+    return Injection(name, f"SIGSTOP of {name}, the primary, {when}")
+
+
+def freeze_long(stage: Stage, _rng: random.Random) -> Injection:
+    """SIGSTOP of the primary for longer than its place is kept."""
+    return _frozen(stage, _primary(stage), "the primary")
+
+
+def freeze_standby(stage: Stage, rng: random.Random) -> Injection:
+    """SIGSTOP of a standby."""
+    return _frozen(stage, _standby(stage, rng), "a standby")
+
+
+def _frozen(stage: Stage, name: str, role: str) -> Injection:
+    stage.acts.freeze(name)
+    try:
+        time.sleep(FROZEN_S)
+    finally:
+        stage.acts.thaw(name)
+    return Injection(name, f"SIGSTOP of {name}, {role}, for {FROZEN_S:g} s")
+
+
+FAULTS: Final[Mapping[str, Fault]] = {
+    one.name: one
+    for one in (
+        Fault("kill", "SIGKILL of the primary, of a standby, of all at once", (kill_primary, kill_standby, kill_all)),
+        Fault(
+            "freeze", "SIGSTOP of the primary until another one leads, of a standby, of the primary for longer",
+            (freeze_until_replaced, freeze_standby, freeze_long),
+        ),
+    )
+}  # fmt: skip
+"""By name, in the order in which they are drawn."""

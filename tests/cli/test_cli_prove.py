@@ -1,0 +1,63 @@
+"""``prove`` against real clusters: it passes on the product, and fails on each bug that is planted in its nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLANTED = ROOT / "tests" / "support" / "planted_nodes"
+
+
+def prove(directory: Path, *arguments: object, bug: str = "", code: int) -> Any:
+    """The report of a run, which must end with that code; every node of it has the bug."""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(("PG", "HELIOSDB_"))}
+    path = [str(PLANTED)] if bug else []
+    environment["PYTHONPATH"] = os.pathsep.join([*path, str(ROOT)])
+    environment |= {"PLANTED_BUG": bug, "HELIOSDB_PROVE_KEY": str(directory / "prove.key")}
+    done = subprocess.run(
+        [sys.executable, "-m", "helios_cli", "prove", "run", "--json", "--seed", "1", "--keep", str(directory / "run"),
+         *map(str, arguments)],
+        cwd=directory, env=environment, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def verify(directory: Path, report: str) -> int:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HELIOSDB_PROVE_KEY": str(directory / "prove.key")}
+    command = [sys.executable, "-m", "helios_cli", "prove", "verify", report]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=60).returncode
+
+
+@pytest.mark.slow
+def test_the_product_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+    report = prove(tmp_path, "--rounds", 1, code=0)
+    assert report["verdict"] == "passed" and report["findings"] == []
+    assert all(one["passed"] for one in report["checks"])
+    assert report["rpo"] == {"lost_rows": 0, "ms": 0.0}
+    assert sorted(one["name"] for one in report["faults"]) == ["freeze", "kill"]
+    assert report["rto_ms"]["samples"] == 16 and report["rto_ms"]["max"] > 100
+    assert report["load"]["acknowledged"] > 100
+    assert report["load"]["lead_changes"] >= 1
+    assert {one["kind"] for one in report["timeline"]} >= {"load", "fault", "clients", "back", "lead", "whole", "end"}
+    assert len(set(report["checksums"].values())) == 1
+    assert verify(tmp_path, report["file"]) == 0
+    path = tmp_path / report["file"]
+    path.write_bytes(path.read_bytes().replace(b"passed", b"failed", 1))
+    assert verify(tmp_path, report["file"]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bug", "faults", "kinds"), [("write-id-not-stored", "kill", {"twice"})])
+def test_a_planted_bug_is_found(tmp_path: Path, bug: str, faults: str, kinds: set[str]) -> None:
+    report = prove(tmp_path, "--rounds", 1, "--faults", faults, bug=bug, code=1)
+    assert report["verdict"] == "failed"
+    assert {one["kind"] for one in report["findings"]} & kinds, report["findings"]
+    assert verify(tmp_path, report["file"]) == 1, "its signature is right, and it says that it failed"
