@@ -61,7 +61,7 @@ class Admin:
         return explanation.foresee(self._node.replication, lost)
 
     async def _cuts(self, arguments: Arguments) -> Answer:
-        return GATE.change(arguments)
+        return GATE.change(arguments, self._node.event)
 
     async def _checkpoint(self, _arguments: Arguments) -> Answer:
         await self._node.checkpointer.request()

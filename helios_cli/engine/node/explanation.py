@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 KINDS: Final = frozenset(
     ("primary_silent", "primary_sick", "primary_well", "elected", "not_elected", "promoted", "deposed", "retargeted",
      "gave_way", "renewed", "vote", "no_vote", "lease_over", "lease_held", "ejected", "in_sync", "observer", "voter",
-     "forked", "salvaged", "removed", "failover_paused", "failover_resumed", "etcd_lost", "etcd_back")
+     "forked", "salvaged", "removed", "failover_paused", "failover_resumed", "etcd_lost", "etcd_back", "links_cut",
+     "links_mended")
 )  # fmt: skip
 """Events that say how the lead, and who decides about it, came about."""
 

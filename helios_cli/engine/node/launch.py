@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.storage.files import OsFiles
 from helios_cli.engine.storage.membership import load_role
 
@@ -16,7 +15,6 @@ def run(settings: Settings) -> int:
     Raises:
         HeliosError: it cannot start.
     """
-    GATE.open_for(settings, settings.node_id or f"node-{settings.pg_port}")
     known = load_role(OsFiles(), f"{settings.data_dir}/control")
     if (known.name if known is not None else settings.replication_role) == "observer":
         from helios_cli.engine.node import observer

@@ -28,6 +28,7 @@ from helios_cli.engine.node.http_sql import SqlOverHttp
 from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
 from helios_cli.engine.node.node_tls import NodeTls
+from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.rejoin import finish_last_life
 from helios_cli.engine.node.reloading import reload_node
@@ -469,6 +470,7 @@ def run(settings: Settings) -> int:
     """Run a node to its end; gives the exit code. Raises HeliosError when it cannot start."""
     check_library()
     configure_logging(settings.log_level, settings.log_format)  # type: ignore[arg-type]
+    GATE.open_for(settings, report.node_id(settings))
     interpreter.tune()
     try:
         import uvloop

@@ -365,7 +365,7 @@ class Observer:
         return {"reload": self._reload, "cuts": self._cuts}
 
     async def _cuts(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        return GATE.change(arguments)
+        return GATE.change(arguments, self.event)
 
     async def _reload(self, _arguments: Mapping[str, Any]) -> None:
         refuse_half(self.reload())
@@ -428,4 +428,6 @@ def run(settings: Settings) -> int:
 
 
 async def _run(settings: Settings) -> int:
-    return await Observer(settings).run()
+    observer = Observer(settings)
+    GATE.open_for(settings, observer.node_id)
+    return await observer.run()

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -119,8 +119,8 @@ class Gate:
         others = sorted({one for pair in cuts.lost if self._own in pair for one in pair if one != self._own})
         return "; ".join(_told(self._own, other, *cuts.towards(self._own, other)) for other in others)
 
-    def change(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Cut what a record says, and nothing else; what is cut then.
+    def change(self, record: Mapping[str, Any], tell: Callable[..., None]) -> dict[str, Any]:
+        """Cut what a record says, and nothing else; what is cut then. ``tell`` takes an event of the node.
 
         Raises:
             SqlError: the node does not run with ``allow_faults`` (55000). HeliosError: it is no such record (22023).
@@ -131,7 +131,7 @@ class Gate:
                 "this node does not let its links be cut", sqlstate="55000",
                 hint="It has to run with --allow-faults: faults = true in cluster.toml, and a restart.",
             )  # fmt: skip
-        cuts = Cuts.of(record)
+        cuts, before = Cuts.of(record), self.told()
         aside = self._path.with_suffix(".new")
         aside.write_bytes(msgspec.json.encode(cuts.record()))
         aside.replace(self._path)
@@ -140,7 +140,10 @@ class Gate:
             for link, call in tuple(self._calls.items()):
                 self._apply(link, call)
         told = self.told()
-        log.warning("links are cut on purpose: %s", told) if told else log.info("no link is cut any more")
+        if told:
+            tell("links_cut", f"links are cut on purpose: {told}", severity="warning")
+        elif before:
+            tell("links_mended", f"links are no longer cut: {before}")
         return cuts.record()
 
     async def passes(self, host: str, port: int) -> None:
