@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.observe import machine
 from helios_cli.engine.storage.dirlock import running_holder
+from helios_cli.engine.storage.first_password import VARIABLE as FIRST_PASSWORD
 
 app = typer.Typer(add_completion=False)
 
@@ -127,8 +129,6 @@ def _directory(settings: Settings) -> Finding:
 
 
 def _permissions(settings: Settings) -> Finding:
-    import os
-
     path = Path(settings.data_dir)
     there = machine.existing_parent(path)
     if not os.access(there, os.W_OK | os.X_OK):
@@ -231,7 +231,8 @@ def _etcd(settings: Settings) -> Finding:
 
 
 def _network(settings: Settings) -> Finding:
-    bound = binding(settings, has_credentials=False)
+    has_password = bool(settings.initial_password_file or os.environ.get(FIRST_PASSWORD))
+    bound = binding(settings, has_credentials=has_password)
     if bound.warning is not None:
         return Finding("network", "warning", bound.warning, "Set auth = scram before the first remote client.")
     return Finding("network", "ok", f"{bound.address}, auth {settings.auth}")

@@ -11,7 +11,7 @@ from helios_cli.engine.config.problems import Problem
 from helios_cli.engine.config.proxy import ProxySettings
 from helios_cli.engine.config.proxy_checks import Gathered
 from helios_cli.engine.config.proxy_merge import Secrets, build, gather
-from helios_cli.engine.config.proxy_table import CONFIG_VARIABLE, FILES
+from helios_cli.engine.config.proxy_table import CONFIG_VARIABLE, FILES, PASSWORD_VARIABLE
 from helios_cli.engine.config.settings import Origin
 from helios_cli.engine.config.spec import Value
 
@@ -65,7 +65,7 @@ def load_proxy(environ: Mapping[str, str], config: str | None = None, system_fil
     named = [str(values[key]) for key in (*FILES, "proxy.auth_password_file") if values.get(key)]
     named += [str(value) for key, value in values.items() if key.endswith(".password_file")]
     stamps = (*before, *stamp(named))
-    secrets = _secrets(found)
+    secrets = _secrets(found, environ)
     for key in FILES:
         if values.get(key):
             _readable(found, key)
@@ -113,9 +113,14 @@ def _beside(values: Mapping[str, Value], directory: str) -> dict[str, Value]:
             else value for key, value in values.items()}  # fmt: skip
 
 
-def _secrets(found: Gathered) -> Secrets:
+def _secrets(found: Gathered, environ: Mapping[str, str]) -> Secrets:
     key = "proxy.auth_password_file"
-    password = _secret(found, key) if found.value(key) else ""
+    password = environ.get(PASSWORD_VARIABLE, "")
+    if password and not found.value("proxy.auth_user"):
+        origin = Origin("environment", PASSWORD_VARIABLE)
+        found.problems.append(Problem(origin, PASSWORD_VARIABLE, f'"{PASSWORD_VARIABLE}" needs "auth_user"'))
+    if not password and found.value(key):
+        password = _secret(found, key)
     users = {
         number: _secret(found, f"users[{number}].password_file")
         for number, user in enumerate(found.tables("users")) if user.get("password_file")

@@ -21,6 +21,7 @@ from helios_cli.engine.config.proxy_table import (
     CONFIG_VARIABLE,
     DEFAULT_DISCOVER,
     FIELDS,
+    PASSWORD_VARIABLE,
     SCALARS,
     TOKEN_VARIABLE,
     VARIABLES,
@@ -75,7 +76,7 @@ def _nearest(key: str) -> str | None:
 
 
 def _take_environment(merged: Merged, environ: Mapping[str, str]) -> None:
-    known = (*VARIABLES, CONFIG_VARIABLE, TOKEN_VARIABLE)
+    known = (*VARIABLES, CONFIG_VARIABLE, TOKEN_VARIABLE, PASSWORD_VARIABLE)
     for name in sorted(environ):
         if not name.startswith("HELIOSDB_PROXY_") or not environ[name]:
             continue  # an empty variable is how containers say "not set"
@@ -144,7 +145,7 @@ def _addresses(found: Gathered, auth: str, problems: list[Problem]) -> dict[str,
             else:
                 message = (
                     f"listening on 127.0.0.1:{port} instead of {host}: nobody would have to prove who he is "
-                    "([[users]], auth_user with auth_password_file, or allow_insecure_network)"
+                    "([[users]], auth_user with its password, or allow_insecure_network)"
                 )
                 host = "127.0.0.1"
             problems.append(Problem(origin, key, message, warning=True))

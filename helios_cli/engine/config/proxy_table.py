@@ -99,7 +99,8 @@ SCALARS: Final = (
           reload=True),
     _text("proxy.auth_user", "Who the watches log in as at the nodes; with a password also reads their roles.",
           reload=True),
-    _text("proxy.auth_password_file", "File with the password of auth_user, mode 0600.", reload=True),
+    _text("proxy.auth_password_file", "File with the password of auth_user, mode 0600; HELIOSDB_PROXY_AUTH_PASSWORD "
+          "holds the password itself.", reload=True),
     _number("auth_failures_max", 10, "Failed logins of a user from an address of another machine after which more are "
             "refused for auth_lockout_secs; 0: none is.", 0, 1_000_000, reload=True),
     _seconds("auth_lockout_secs", 60_000, "How long logins are refused then.", reload=True),
@@ -182,4 +183,6 @@ def variable(one: Setting) -> str | None:
 VARIABLES: Final = {name: one for one in SCALARS if (name := variable(one)) is not None}
 CONFIG_VARIABLE: Final = "HELIOSDB_PROXY_CONFIG"
 TOKEN_VARIABLE: Final = "HELIOSDB_PROXY_TOKEN"
+PASSWORD_VARIABLE: Final = "HELIOSDB_PROXY_AUTH_PASSWORD"
+"""The password of auth_user itself; stronger than its file."""
 """The admin token itself, for the verbs."""

@@ -174,6 +174,13 @@ class Settings:
         "File with the secret that nodes of a cluster prove to each other; HELIOSDB_CLUSTER_SECRET holds the secret "
         "itself. Empty: control/cluster.secret of the data directory.",
     )
+    initial_password_file: str = _text(
+        "",
+        "security",
+        "File with the password that the role helios has from the birth of a database on; HELIOSDB_INITIAL_PASSWORD "
+        "holds the password itself. An old directory keeps its passwords.",
+        auto=False,
+    )
     auth_failures_max: int = _number(
         10,
         "security",

@@ -29,7 +29,8 @@ def listen_address(node: Node) -> str:
     node.event(
         "narrowed",
         f"listening on 127.0.0.1 instead of {address}: no role has a password. Set one with "
-        "ALTER ROLE ... PASSWORD, or use auth = scram, or allow_insecure_network",
+        "ALTER ROLE ... PASSWORD (a new database takes HELIOSDB_INITIAL_PASSWORD), or use auth = scram, or "
+        "allow_insecure_network",
         severity="warning",
     )
     return "127.0.0.1"

@@ -21,6 +21,7 @@ from helios_cli.engine.replication import messages
 from helios_cli.engine.storage.configlog import ConfigLog
 from helios_cli.engine.storage.control import ControlFile
 from helios_cli.engine.storage.files import OsFiles
+from helios_cli.engine.storage.first_password import load_first_password
 from helios_cli.engine.storage.membership import load_role, save_role
 from helios_cli.engine.storage.secret import load_secret
 from helios_cli.engine.storage.store import DATABASE_NAME, refuse_remains
@@ -43,6 +44,8 @@ class Beginning:
     follows: bool
     """It shows only what is known to be committed until it is told more, or leads again: every node but one that is
     alone in its cluster."""
+    first_password: str = ""
+    """What the role helios is born with in a database that is founded here; empty: none."""
 
 
 async def find_beginning(settings: Settings, tls: Callable[[], PeerTls]) -> Beginning:
@@ -51,8 +54,8 @@ async def find_beginning(settings: Settings, tls: Callable[[], PeerTls]) -> Begi
     ``tls`` gives what the next connection is made with.
 
     Raises:
-        ConfigError: a new standby has no primary to join, the secret cannot be read, or the cluster has another
-            authority than the settings.
+        ConfigError: a new standby has no primary to join, the secret or the first password cannot be read, or the
+            cluster has another authority than the settings.
         HeliosError: the directory cannot be read or written.
     """
     files = OsFiles()
@@ -86,7 +89,9 @@ async def find_beginning(settings: Settings, tls: Callable[[], PeerTls]) -> Begi
         members = [member for config in configs for member in config.members]
         has_others = any(member.incarnation != _own_disk(files, control_dir) for member in members)
     follows = role.name == "standby" or has_others
-    return Beginning(role, cluster_id, secret, follows)
+    founds = empty and role.name != "standby"
+    password = load_first_password(settings.initial_password_file) if founds else ""
+    return Beginning(role, cluster_id, secret, follows, password)
 
 
 def _own_disk(files: OsFiles, control_dir: str) -> str:

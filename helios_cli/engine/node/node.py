@@ -28,6 +28,7 @@ from helios_cli.engine.node.http_sql import SqlOverHttp
 from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
 from helios_cli.engine.node.node_tls import NodeTls
+from helios_cli.engine.node.passwords import stored_password
 from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.rejoin import finish_last_life
@@ -44,6 +45,7 @@ from helios_cli.engine.sql.ddl_schema import SYSTEM_SCHEMA
 from helios_cli.engine.storage.connection import check_library
 from helios_cli.engine.storage.database import GROUP_RESERVE, Commit, Database
 from helios_cli.engine.storage.dirlock import DirectoryLock
+from helios_cli.engine.storage.first_password import SET_PASSWORD
 from helios_cli.engine.storage.later_tables import missing_tables
 from helios_cli.engine.storage.secret import create_secret
 from helios_cli.engine.storage.store import Store
@@ -245,7 +247,7 @@ class Node:
         self.replication.begin(follows=follows)
         leading = self.replication.leading
         if leading is not None:
-            self.pipeline.submit(self.term_start(born=store.recovery.born))
+            self.pipeline.submit(self.term_start(born=store.recovery.born, password=beginning.first_password))
             if store.configs.newest is None:
                 leading.propose_first(self.replication.config)
         self.engine.check_idle_sessions()
@@ -260,8 +262,11 @@ class Node:
         database.records.committed_lsn = committed
         pipeline.submitted_lsn = database.records.lsn
 
-    def term_start(self, *, born: bool = False) -> Commit:
-        """The record that opens the term; with it, at birth, the system tables, and later those that are missing."""
+    def term_start(self, *, born: bool = False, password: str = "") -> Commit:
+        """The record that opens the term; with it, at birth, the system tables, and later those that are missing.
+
+        ``password`` becomes that of the first role, so that nobody ever finds a database that lacks it.
+        """
         database = self.database
         tables = SYSTEM_SCHEMA if born else missing_tables(database.writer)
         database.reserve(GROUP_RESERVE if tables else PAGE_SIZE)
@@ -275,6 +280,8 @@ class Node:
         database.writer.execute("BEGIN IMMEDIATE")
         for statement in tables:
             database.writer.execute(statement)
+        if born and password:
+            database.writer.execute(SET_PASSWORD, (stored_password(password),))
         commit = database.commit(database.writer, schema_changed=True)
         assert commit is not None
         commit.data = data + commit.data

@@ -20,7 +20,7 @@ SUBSETS_MAX: Final = 256
 class Choice:
     """Among the nodes that take reads now."""
 
-    __slots__ = ("_balancer", "_subsets", "_weights", "any", "least", "nodes", "primary")
+    __slots__ = ("_balancer", "_subsets", "_weights", "any", "least", "login", "nodes", "primary")
 
     def __init__(self) -> None:
         self.nodes: tuple[Node, ...] = ()
@@ -28,6 +28,8 @@ class Choice:
         """Of the nodes, or another one."""
         self.any: Callable[[], Node | None] = lambda: None
         """One of them, whatever it shows."""
+        self.login: Callable[[], Node | None] = lambda: None
+        """Likewise, by turns of its own."""
         self._balancer = ROUND_ROBIN
         self._weights: tuple[int, ...] = ()
         self.least = EVERY_FLOOR
@@ -41,6 +43,7 @@ class Choice:
         if chosen != self.nodes or (balancer, weights) != (self._balancer, self._weights):
             self.nodes, self._balancer, self._weights = chosen, balancer, weights
             self.any = chooser(balancer, chosen, random.random)
+            self.login = chooser(balancer, chosen, random.random)
             self._subsets = {}
         self.primary = primary
         self.moved()

@@ -79,6 +79,12 @@ class Cluster(Members):
         """
         return self._choice.one(floor, avoid)
 
+    def greeter(self) -> Node | None:
+        """A node that lets a new session in, by turns of its own: a session of one read would else take two turns, and
+        with two nodes its reads would all go to the same one.
+        """
+        return self._choice.login()
+
     def readers(self, floor: int = 0) -> list[Node]:
         """All nodes of which :meth:`reader` gives one."""
         return self._choice.all(floor)

@@ -185,6 +185,8 @@ class Proxy:
             # What only prepares goes where the session was: it takes no turn.
             return preferred
         primary = cluster.primary
+        if not unit.statements and client.last_node is None:
+            return cluster.greeter() or primary
         node = None
         if unit.reads_only or block is not None:
             # A block that only reads is best where no failover cuts it.
