@@ -78,7 +78,7 @@ class Client(Sending):
         asked |= {name: value for name, value in self.parameters.items() if name not in NO_SETTINGS}
         self.began_with = startup_settings(asked)
         self.adopt(self.began_with)
-        self.unit = Unit(simple=True)
+        self.unit, self._dispatched = Unit(simple=True), True
         self.choose(self.unit)
 
     def _welcome(self, backend: Backend) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import cast
+
 import pytest
-from support.played_nodes import PlayedProxy, Player
+from support.played_nodes import PlayedProxy, Player, Wire
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.wire import backend as answers
@@ -49,6 +52,15 @@ def test_who_waits_for_a_connection_to_a_silent_node_goes_to_the_next_primary(po
         assert player.wire.take().endswith(b"INSERT 0 1\0" + IDLE)
     assert sorted(on(proxy, "b")) == [f"INSERT INTO t VALUES ({number})" for number in range(4)]
     assert all(pool.connecting == 0 and not pool.waiting for pool in proxy.pools)
+
+
+def test_who_speaks_before_the_welcome_waits_once() -> None:
+    proxy = PlayedProxy("a", pool_size=1)
+    first = proxy.client()
+    first.ask(wire.query("BEGIN"))
+    session = proxy.begin(cast(asyncio.Transport, Wire()), {"user": "app"}, None, wire.query("SELECT 1"))
+    proxy.clock.advance(1)
+    assert [list(pool.waiting) for pool in proxy.pools] == [[session]]
 
 
 # Blocks ----------------------------------------------------------------------------------------------------------
