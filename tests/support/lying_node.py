@@ -12,7 +12,7 @@ import random
 import struct
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 VICTIM: Final = "victim"
 LENGTHS: Final = (0, 1, 3, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 0x3FFF_FFFF, 100_000)
@@ -38,7 +38,8 @@ UNASKED: Final = (
 class Liar:
     """Before one real node."""
 
-    def __init__(self, upstream_port: int, seed: int) -> None:
+    def __init__(self, upstream_port: int, seed: int, told: Any) -> None:
+        self._told = told
         self._upstream_port = upstream_port
         self._seed = seed
         self._count = 0
@@ -75,6 +76,7 @@ class Liar:
             head = await source.readexactly(5)
             message = head + await source.readexactly(int.from_bytes(head[1:], "big") - 4)
             if rng.random() < (0.1 if is_in else 0.004):
+                self._told.value += 1
                 await rng.choice(LIES)(message, target, rng)
             else:
                 target.write(message)
@@ -155,17 +157,19 @@ LIES: Final[Sequence[Lie]] = (
 )  # fmt: skip
 
 
-def _serve(port: int, upstream_port: int, seed: int) -> None:
-    asyncio.run(Liar(upstream_port, seed).serve(port))
+def _serve(port: int, upstream_port: int, seed: int, told: Any) -> None:
+    asyncio.run(Liar(upstream_port, seed, told).serve(port))
 
 
 @contextmanager
-def lying_node(port: int, upstream_port: int, seed: int) -> Iterator[None]:
-    """A process of its own that lies on a port while this lasts."""
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(port, upstream_port, seed), daemon=True)
+def lying_node(port: int, upstream_port: int, seed: int) -> Iterator[Any]:
+    """A process of its own that lies on a port while this lasts; gives how many lies it has told, as ``value``."""
+    context = multiprocessing.get_context("spawn")
+    told = context.Value("i", 0)
+    process = context.Process(target=_serve, args=(port, upstream_port, seed, told), daemon=True)
     process.start()
     try:
-        yield
+        yield told
     finally:
         process.kill()
         process.join()
