@@ -130,7 +130,18 @@ def _address(asked: Asked) -> _http.Address:
 
 
 def _settings(asked: Asked) -> LoadedProxy:
-    return load_proxy(os.environ, asked.config)
+    return load_proxy(os.environ, asked.config or _of_cluster())
+
+
+def _of_cluster() -> str | None:
+    """The proxy.toml of the cluster on this machine, where neither option nor environment names another."""
+    from helios_cli.commands.local import clusterfile
+
+    if os.environ.get(CONFIG_VARIABLE):
+        return None
+    found = clusterfile.find(None, os.environ)
+    file = found / clusterfile.PROXY_FILE if found is not None else None
+    return str(file) if file is not None and file.exists() else None
 
 
 def _token(asked: Asked) -> str | None:

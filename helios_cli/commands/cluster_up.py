@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from helios_cli.engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from helios_cli.commands.local.clusterfile import LocalCluster
+    from helios_cli.commands.local.observation import Observation
 
 NODES: Final = 3
 STOP_S: Final = 30.0
@@ -129,8 +131,7 @@ def up(
         if steps:
             display.say(f"started {', '.join(step.node.name for step in steps)}")
         seen = launch.wait_streaming(cluster, timeout, display, saw=display.saw)
-    show(cluster, seen, as_json)
-    return ExitCode.OK if detach else _stay(cluster, as_json)
+    return show(cluster, seen, as_json) if detach else _stay(cluster, seen, as_json)
 
 
 def _modes(text: str | None) -> tuple[str, ...]:
@@ -212,12 +213,14 @@ def _agree(cluster: LocalCluster, wanted: Wanted) -> None:
         )
 
 
-def _stay(cluster: LocalCluster, as_json: bool) -> int:
-    """Show the cluster until Ctrl-C or SIGTERM, then stop it."""
+def _stay(cluster: LocalCluster, seen: Sequence[Observation], as_json: bool) -> int:
+    """Show the cluster until Ctrl-C or SIGTERM, again and again on a terminal; then stop it."""
     from helios_cli.commands.local import acts, observation, picture
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if as_json:
+    if as_json or not sys.stdout.isatty():
+        show(cluster, seen, as_json)
+        sys.stdout.flush()
         picture.wait_for_end()
     else:
         picture.watch(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.local_clusters import LEAN, Capture, asked, base_port, call, end_clusters, settle_in
-from support.node_process import wait_until
+from support.node_process import ROOT, wait_until
 
 from helios_cli.commands.local import clusterfile, observation, processes
 from helios_cli.commands.local.acts import Acts
@@ -38,6 +41,10 @@ def test_a_cluster_with_everything(capsys: Capture, tmp_path: Path) -> None:
     assert (tmp_path / "kept" / "here" / "primary" / "control").is_dir()
     code, out, err = call(capsys, "sql", "--port", port, "-c", "SELECT 40 + 2")
     assert code == 0 and "42" in out, err
+    assert asked(capsys, "proxy", "status")["primary"] == "primary", "the proxy of the cluster here is meant"
+    assert "paused" in asked(capsys, "proxy", "pause")["result"]
+    assert proxy_state(capsys, 6) == "waiting" and "proxy waits: " in call(capsys, "cluster", "status")[1]
+    asked(capsys, "proxy", "resume")
     assert asked(capsys, *up)["proxy"]["pid"] == found["proxy"]["pid"], "what runs is left alone"
     assert call(capsys, *up, "--no-proxy")[0] == 2
 
@@ -108,3 +115,19 @@ def test_the_acts_on_their_own(capsys: Capture) -> None:
     asked(capsys, "standby", "remove", "extra")
     assert [one["name"] for one in tomllib.loads(cluster.proxy_file.read_text())["nodes"]] == ["primary"]
     assert Acts(cluster).stop_all(hard=True) == ["proxy", "primary"]
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_stayed_with_ends_with_its_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "helios_cli", *map(str, LEAN), "--nodes", "1", "--base-port", str(base_port())]
+    with subprocess.Popen([*command, "--no-detach"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+                          text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        assert "checksum" in process.stdout.readline()
+        cluster = clusterfile.load(None)
+        running = processes.find(cluster, cluster.nodes[0])
+        assert running is not None and running.state == "running"
+        process.terminate()
+        assert process.stderr.read().endswith("stopping\n")
+        assert process.wait(30) == 0
+    assert running.state == "gone"

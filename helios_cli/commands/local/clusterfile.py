@@ -18,6 +18,7 @@ DIRECTORY: Final = "heliosdb-cluster"
 """Where ``cluster up`` makes a cluster when nothing else is said."""
 
 HOST: Final = "127.0.0.1"
+PROXY_FILE: Final = "proxy.toml"
 PROXY: Final = "proxy"
 """Name of the proxy among the processes of a cluster."""
 
@@ -119,7 +120,7 @@ class LocalCluster:
     @property
     def proxy_file(self) -> Path:
         """The proxy's settings."""
-        return self.directory / "proxy.toml"
+        return self.directory / PROXY_FILE
 
     @property
     def proxy_token_file(self) -> Path:

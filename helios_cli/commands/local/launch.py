@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from helios_cli.commands.local import clusterfile, layout, observation, processes, proxyfile
+from helios_cli.commands.local import clusterfile, layout, observation, partitions, processes, proxyfile
 from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, Member
 from helios_cli.commands.local.observation import Observation, ProxyObservation
 from helios_cli.engine.errors import HeliosError
 
 POLL_S: Final = 0.1
-PORTS_HINT: Final = "Choose other ports with --base-port, or stop who holds them."
+PORTS_HINT: Final = "Choose other ports with --base-port (0 finds free ones), or stop who holds them."
+LOGS_HINT: Final = "The processes go on; heliosdb-nano cluster status and cluster logs --level warning say more."
+CUT_HINT: Final = "Links between nodes are cut: heliosdb-nano cluster heal mends them."
 
 Tell = Callable[[str], None]
 """Takes what is being waited for, in a few words; called often."""
@@ -87,7 +89,7 @@ def wait_streaming(
         if time.monotonic() >= end:
             raise HeliosError(
                 f"not complete after {timeout_s:g} s: {', '.join(waits)}", sqlstate="57014",
-                hint=f"The nodes go on; see heliosdb-nano cluster status, and the logs in {cluster.directory}.",
+                hint=CUT_HINT if partitions.cut_links(cluster) else LOGS_HINT,
             )  # fmt: skip
         tell("waiting: " + ", ".join(waits))
         time.sleep(POLL_S)
@@ -118,5 +120,5 @@ def _lacking(
 def _ended(cluster: LocalCluster, member: Member) -> HeliosError:
     return HeliosError(
         f"{member.name} ended", detail=processes.last_words(cluster, member) or None,
-        hint=f"All it said is in {cluster.log_file(member)}.",
+        hint=f"heliosdb-nano cluster logs {member.name} has all it said.",
     )  # fmt: skip
