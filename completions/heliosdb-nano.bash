@@ -61,7 +61,7 @@ _heliosdb_nano() {
         " workload ledger verify") words="--host --port --username --user --dbname --password --sslmode --timeout --names --json --help" ;;
         " workload ledger show") words="--json --help" ;;
         " prove") words="run verify --help" ;;
-        " prove run") words="--faults --rounds --seconds --seed --clients --nodes --observers --mode --settle --output --key --keep --dry-run --json --help" ;;
+        " prove run") words="--faults --rounds --seconds --seed --clients --nodes --observers --mode --dir --yes --settle --output --key --keep --dry-run --json --help" ;;
         " prove verify") words="--key --public-key --json --help" ;;
         " sql") words="--command --file --host --port --username --user --dbname --password --sslmode --timeout --csv --expanded --timing --json --help" ;;
         " user") words="create list show password alter grant revoke drop --help" ;;

@@ -7,8 +7,8 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,12 +16,12 @@ import typer
 from typer.core import TyperGroup
 
 from helios_cli.commands import _options
-from helios_cli.commands._errors import ExitCode
+from helios_cli.commands._errors import ExitCode, Refused
 from helios_cli.commands._output import print_json
 
 if TYPE_CHECKING:
     from helios_cli.commands.proving.plan import Plan
-    from helios_cli.commands.proving.stage import Stage, Tell
+    from helios_cli.commands.proving.stage import Scene
     from helios_cli.engine.histories.sessions import Write
 
 
@@ -47,24 +47,34 @@ Key = Annotated[
         "\\[~/.config/heliosdb/prove.key]",
     ),
 ]
+Directory = Annotated[
+    str | None,
+    typer.Option("--dir", metavar="DIR", help="A cluster of this machine that runs, in place of one that is made."),
+]
+Nodes = Annotated[int, typer.Option("--nodes", min=2, max=7, help="Data nodes of the cluster that is made.")]
+Settle = Annotated[
+    float, typer.Option("--settle", metavar="SECONDS", min=1, help="Longest time to be whole again after a fault.")
+]
 MODES: Final = "async|semi-sync|sync|quorum"
 
 
 @app.command(context_settings={"help_option_names": ["--help"]})
 def run(
-    faults: Annotated[str, typer.Option("--faults", metavar="A,B", help="Which: kill, freeze.")] = "kill,freeze",
+    faults: Annotated[
+        str, typer.Option("--faults", metavar="A,B", help="Which: kill, freeze, partition.")
+    ] = "kill,freeze,partition",
     rounds: Annotated[int, typer.Option("--rounds", min=1, max=1000, help="How often each fault is injected.")] = 3,
     seconds: Annotated[
         float, typer.Option("--seconds", min=0, max=86400, help="Rounds until so much time is over, instead.")
     ] = 0.0,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Repeats order and moments of the faults.")] = None,
     clients: Annotated[int, typer.Option("--clients", "-c", min=1, max=64, help="Connections through the proxy.")] = 8,
-    nodes: Annotated[int, typer.Option("--nodes", min=2, max=7, help="Data nodes of the cluster that is made.")] = 3,
+    nodes: Nodes = 3,
     observers: Annotated[int, typer.Option("--observers", min=0, max=3, help="Observers, besides.")] = 0,
     mode: Annotated[str, typer.Option("--mode", metavar=MODES, help="Of the cluster that is made.")] = "quorum",
-    settle: Annotated[
-        float, typer.Option("--settle", metavar="SECONDS", min=1, help="Longest time to be whole again after a fault.")
-    ] = 90.0,
+    directory: Directory = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --dir: its nodes may be taken away.")] = False,
+    settle: Settle = 90.0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="The report. \\[prove-RUN.json]")
     ] = None,
@@ -75,9 +85,9 @@ def run(
 ) -> int:
     """Write a ledger through a proxy, take nodes away meanwhile, and count everything that was acknowledged.
 
-    A cluster is made for it, with a proxy, on free ports in a temporary directory. Exit code 0 when every acknowledged
-    write is there once on every node, no read was stale or taken back, and no two primaries acknowledged in one term;
-    else 1. The report is signed: prove verify checks it.
+    A cluster is made for it, with a proxy, on free ports in a temporary directory; or --dir names one that runs. Exit
+    code 0 when every acknowledged write is there once on every node, no read was stale or taken back, and no two
+    primaries acknowledged in one term; else 1. The report is signed: prove verify checks it.
 
     Examples:
 
@@ -86,54 +96,62 @@ def run(
         heliosdb-nano prove run --faults kill --rounds 10 --mode sync --nodes 2 --observers 1
 
         heliosdb-nano prove run --seconds 300 --seed 7 --json
+
+        heliosdb-nano prove run --dir heliosdb-cluster --yes
     """
-    from helios_cli.commands.local.clusterfile import MODES as KNOWN
     from helios_cli.commands.proving import plan as plans
     from helios_cli.commands.proving import signature
 
-    if mode not in KNOWN:
-        raise typer.BadParameter(f"--mode is one of {', '.join(KNOWN)}, not {mode!r}")
     drawn = secrets.randbelow(1 << 32) if seed is None else seed
     plan = plans.Plan(plans.chosen(faults), rounds, seconds, drawn, clients, settle)
-    plans.refuse_impossible(plan.faults, None)
-    name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
-    path = output or Path(f"prove-{name}.json")
-    if dry_run:
-        return _say_plan(plan, nodes, observers, mode, path, as_json)
-    private = signature.load_key(signature.key_file(os.environ, key))
-    with _directory(keep) as directory:
-        stage_of = _own_stage(directory / "cluster", nodes, mode, observers)
-        found, writes, began = _prove(name, plan, stage_of, as_json)
+    with _scene(directory, keep, nodes, mode, observers) as scene:
+        plans.refuse_impossible(plan.faults, scene)
+        name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+        path = output or Path(f"prove-{name}.json")
+        if dry_run:
+            return _say_plan(plan, scene, path, as_json)
+        _refuse_unasked(scene, yes)
+        private = signature.load_key(signature.key_file(os.environ, key))
+        found, writes, began = _prove(name, plan, scene, as_json)
+        scene.leaves = found["verdict"] != "passed"
     path.write_bytes(signature.signed(found, private))
     _say(found, writes, began, path, signature.public_text(private), as_json)
+    if scene.leaves and scene.is_own:
+        typer.echo(f"The cluster's data and logs are left in {scene.cluster.directory}.", err=True)
     return ExitCode.OK if found["verdict"] == "passed" else ExitCode.FAILED
 
 
 @contextmanager
-def _directory(keep: Path | None) -> Iterator[Path]:
-    """Where the cluster is made; what is there is removed in the end unless it is to be kept."""
-    directory = Path(tempfile.mkdtemp(prefix="heliosdb-prove-")) if keep is None else keep
-    directory.mkdir(parents=True, exist_ok=True)
-    try:
-        yield directory
-    finally:
-        if keep is None:
-            shutil.rmtree(directory, ignore_errors=True)
-
-
-def _own_stage(
-    directory: Path, nodes: int, mode: str, observers: int
-) -> Callable[[Tell], AbstractContextManager[Stage]]:
-    """What makes a cluster, and ends it."""
+def _scene(directory: str | None, keep: Path | None, nodes: int, mode: str, observers: int) -> Iterator[Scene]:
+    """The cluster that is meant: one that runs, or one that is made, and removed again unless it is to be left."""
+    from helios_cli.commands.local import clusterfile
     from helios_cli.commands.proving import stage
 
-    cluster = stage.new_cluster(directory, nodes, mode, observers)
-    return lambda tell: stage.own(cluster, tell)
+    if mode not in clusterfile.MODES:
+        raise typer.BadParameter(f"--mode is one of {', '.join(clusterfile.MODES)}, not {mode!r}")
+    if directory is not None:
+        yield stage.Scene(clusterfile.load(directory), is_own=False)
+        return
+    place = keep or Path(tempfile.gettempdir()) / f"heliosdb-prove-{secrets.token_hex(4)}"
+    if (place / "cluster").exists():
+        raise Refused(f"{place / 'cluster'} is there already", hint="Name another directory with --keep.")
+    scene = stage.Scene(stage.new_cluster(place / "cluster", nodes, mode, observers), is_own=True)
+    try:
+        yield scene
+    finally:
+        if keep is None and not scene.leaves:
+            shutil.rmtree(place, ignore_errors=True)
 
 
-def _prove(
-    name: str, plan: Plan, stage_of: Callable[[Tell], AbstractContextManager[Stage]], as_json: bool
-) -> tuple[dict[str, Any], list[Write], float]:
+def _refuse_unasked(scene: Scene, yes: bool) -> None:
+    if not scene.is_own and not yes:
+        raise Refused(
+            f"this would take nodes of {scene.cluster.path} away, again and again, and write a table there",
+            hint="Add --yes; --dry-run says what it does.",
+        )
+
+
+def _prove(name: str, plan: Plan, scene: Scene, as_json: bool) -> tuple[dict[str, Any], list[Write], float]:
     """The record, all writes, and when the load began by their clock."""
     from helios_cli.commands.drill.display import Display, Picture
     from helios_cli.commands.proving import report
@@ -144,17 +162,18 @@ def _prove(
     picture = Picture(program="prove", title=", ".join(plan.faults), faults="faults", kills_total=total)
     picture.seconds_total = plan.seconds
     picture.began = time.monotonic()
-    with Display(picture, quiet=as_json) as display, stage_of(display.wait) as stage:
+    with Display(picture, quiet=as_json) as display, scene.entered(display.wait) as stage:
         timeline = Timeline(display.event)
         prover = Prover(stage, plan, f"prove_{name.replace('-', '_').lower()}", timeline, display.wait)
         with display.sampling(lambda: (prover.crowd.acknowledged, prover.turns_done)):
             evidence = prover.run()
+        display.picture.waiting = ""
         display.picture.state = "verified" if evidence.passed else "failed"
         found = report.record(name, stage, plan, evidence, timeline.events)
         return found, evidence.told.writes, timeline.began
 
 
-def _say_plan(plan: Plan, nodes: int, observers: int, mode: str, path: Path, as_json: bool) -> int:
+def _say_plan(plan: Plan, scene: Scene, path: Path, as_json: bool) -> int:
     from itertools import islice
 
     from helios_cli.commands.proving.plan import turns
@@ -163,14 +182,19 @@ def _say_plan(plan: Plan, nodes: int, observers: int, mode: str, path: Path, as_
     order = [(one.fault.name, one.fault.variants[one.variant]) for one in islice(turns(plan), count)]
     if as_json:
         print_json({
-            "nodes": nodes, "observers": observers, "mode": mode, "clients": plan.clients, "seed": plan.seed,
+            "cluster": str(scene.cluster.path), "own": scene.is_own, "nodes": [one.name for one in scene.cluster.nodes],
+            "mode": scene.cluster.data_nodes[0].mode, "clients": plan.clients, "seed": plan.seed,
             "seconds": plan.seconds, "report": str(path),
             "faults": [{"name": name, "variant": variant.__name__} for name, variant in order],
         })  # fmt: skip
         return ExitCode.OK
-    watched = f" and {observers} observer{'s' if observers > 1 else ''}" if observers else ""
-    typer.echo(f"a cluster of {nodes} nodes{watched} in mode {mode} is made, with a proxy, and removed again")
-    typer.echo(f"{plan.clients} clients write and read through the proxy, one more at each node that takes writes")
+    names, mode = ", ".join(one.name for one in scene.cluster.nodes), scene.cluster.data_nodes[0].mode
+    typer.echo(
+        f"a cluster of {names} in mode {mode} is made, with a proxy, and removed again"
+        if scene.is_own
+        else f"the cluster of {scene.cluster.path} is used, {names} in mode {mode}; a table is made there, and dropped"
+    )
+    typer.echo(f"{plan.clients} clients write and read through the proxy, two more at each node that takes writes")
     for number, (name, variant) in enumerate(order, 1):
         told = (variant.__doc__ or "").partition("\n")[0].rstrip(".")
         typer.echo(f"{number:3}. {name}: {told}")

@@ -38,7 +38,7 @@ def verify(directory: Path, report: str) -> int:
 
 @pytest.mark.slow
 def test_the_product_keeps_what_it_acknowledged(tmp_path: Path) -> None:
-    report = prove(tmp_path, "--rounds", 1, code=0)
+    report = prove(tmp_path, "--rounds", 1, "--faults", "kill,freeze", code=0)
     assert report["verdict"] == "passed" and report["findings"] == []
     assert all(one["passed"] for one in report["checks"])
     assert report["rpo"] == {"lost_rows": 0, "ms": 0.0}
@@ -55,9 +55,42 @@ def test_the_product_keeps_what_it_acknowledged(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("bug", "faults", "kinds"), [("write-id-not-stored", "kill", {"twice"})])
+@pytest.mark.parametrize(
+    ("bug", "faults", "kinds"),
+    [
+        ("write-id-not-stored", "kill", {"twice"}),
+        ("acknowledged-before-the-standby", "partition", {"lost"}),
+        ("no-term-check-on-forwarded-writes", "freeze", {"lost", "gone"}),
+    ],
+)
 def test_a_planted_bug_is_found(tmp_path: Path, bug: str, faults: str, kinds: set[str]) -> None:
     report = prove(tmp_path, "--rounds", 1, "--faults", faults, bug=bug, code=1)
     assert report["verdict"] == "failed"
-    assert {one["kind"] for one in report["findings"]} & kinds, report["findings"]
+    found = {one["kind"] for one in report["findings"]}
+    assert found & kinds, report["findings"]
+    assert (report["rpo"]["lost_rows"] > 0) == ("lost" in found)
     assert verify(tmp_path, report["file"]) == 1, "its signature is right, and it says that it failed"
+
+
+@pytest.mark.slow
+def test_a_cluster_that_runs_is_proved_and_left_whole(tmp_path: Path) -> None:
+    cluster, key = tmp_path / "c", {"HELIOSDB_PROVE_KEY": str(tmp_path / "prove.key")}
+
+    def nano(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {name: text for name, text in os.environ.items() if not name.startswith(("PG", "HELIOSDB_"))}
+        command = [sys.executable, "-m", "helios_cli", *arguments, "--dir", str(cluster), "--json"]
+        environment |= {"PYTHONPATH": str(ROOT), **key}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110)
+
+    try:
+        up = nano("cluster", "up", "--nodes", "2", "--mode", "semi-sync", "--observers", "1", "--base-port", "0")
+        assert up.returncode == 0, up.stderr
+        refused = nano("prove", "run")
+        assert refused.returncode == 5 and "Add --yes" in refused.stderr
+        done = nano("prove", "run", "--yes", "--rounds", "1", "--faults", "partition", "--clients", "3")
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = json.loads(done.stdout)
+        assert report["verdict"] == "passed" and not report["cluster"]["own"]
+        assert nano("cluster", "status").returncode == 0
+    finally:
+        nano("cluster", "down", "--kill")

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from helios_cli.commands.local import observation
-from helios_cli.commands.proving.stage import Stage
+from helios_cli.commands.local import observation, partitions
+from helios_cli.commands.proving.stage import Scene, Stage
 from helios_cli.engine.errors import HeliosError
 
 FROZEN_S: Final = 4.0
 """Longer than a primary that nobody hears of keeps its lease."""
+CUT_S: Final = 4.0
+LINGERS_S: Final = 0.5
+"""How long the former primary stays cut off when another one leads: it answers clients of its own meanwhile, or not."""
 HEIR_S: Final = 15.0
 """How long another one is waited for, where the fault is over when there is one."""
 POLL_S: Final = 0.05
@@ -53,10 +57,9 @@ class Fault:
     """One kind of fault."""
 
     name: str
-    summary: str
     variants: tuple[Callable[[Stage, random.Random], Injection], ...]
-    cannot: Callable[[Stage | None], str] = lambda _stage: ""
-    """Why it cannot be done on this machine, or to this cluster (None: one that would be made); empty when it can."""
+    cannot: Callable[[Scene], str] = lambda _scene: ""
+    """Why it cannot be done on this machine, or to this cluster; empty when it can."""
 
 
 def _primary(stage: Stage) -> str:
@@ -162,14 +165,59 @@ def _frozen(stage: Stage, name: str, role: str) -> Injection:
     return Injection(name, f"SIGSTOP of {name}, {role}, for {FROZEN_S:g} s")
 
 
+# Partitions -----------------------------------------------------------------------------------------------------------
+
+
+def cut_off_primary(stage: Stage, _rng: random.Random) -> Injection:
+    """The primary's links to all other nodes cut both ways, clients reach it; mended when another one leads."""
+    name = _primary(stage)
+    with _cut(stage, name):
+        replaced = wait_heir(stage, name)
+        time.sleep(LINGERS_S)
+    until = "until another one led" if replaced else f"for {HEIR_S:g} s"
+    return Injection(name, f"{name}, the primary, cut off from all other nodes {until}")
+
+
+def mute_primary(stage: Stage, _rng: random.Random) -> Injection:
+    """What the primary sends to other nodes is lost, and what they send arrives; for 4 s."""
+    name = _primary(stage)
+    with _cut(stage, name, one_way=True):
+        time.sleep(CUT_S)
+    return Injection(name, f"what {name}, the primary, sends to other nodes lost for {CUT_S:g} s")
+
+
+def cut_off_standby(stage: Stage, rng: random.Random) -> Injection:
+    """A standby's links to all other nodes cut both ways for 4 s; its clients reach it as before."""
+    name = _standby(stage, rng)
+    with _cut(stage, name):
+        time.sleep(CUT_S)
+    return Injection(name, f"{name}, a standby, cut off from all other nodes for {CUT_S:g} s")
+
+
+@contextmanager
+def _cut(stage: Stage, name: str, *, one_way: bool = False) -> Iterator[None]:
+    """Meanwhile a node's links are cut, all at the same time."""
+    others = [node.name for node in stage.cluster.nodes if node.name != name]
+    lost = partitions.links([[name], others], one_way=one_way)
+    partitions.change(stage.cluster, cut=lost)
+    try:
+        yield
+    finally:
+        partitions.change(stage.cluster, heal=lost)
+
+
+def _cannot_cut(scene: Scene) -> str:
+    if scene.cluster.faults:
+        return ""
+    return f"the nodes of {scene.cluster.path} do not let their links be cut (faults = true there, and a restart)"
+
+
 FAULTS: Final[Mapping[str, Fault]] = {
     one.name: one
     for one in (
-        Fault("kill", "SIGKILL of the primary, of a standby, of all at once", (kill_primary, kill_standby, kill_all)),
-        Fault(
-            "freeze", "SIGSTOP of the primary until another one leads, of a standby, of the primary for longer",
-            (freeze_until_replaced, freeze_standby, freeze_long),
-        ),
+        Fault("kill", (kill_primary, kill_standby, kill_all)),
+        Fault("freeze", (freeze_until_replaced, freeze_standby, freeze_long)),
+        Fault("partition", (cut_off_primary, cut_off_standby, mute_primary), _cannot_cut),
     )
-}  # fmt: skip
+}
 """By name, in the order in which they are drawn."""

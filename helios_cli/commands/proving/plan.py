@@ -5,13 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from helios_cli.commands.proving.faults import FAULTS, Fault
-from helios_cli.commands.proving.stage import Stage
+from helios_cli.commands.proving.stage import Scene
 from helios_cli.engine.errors import ConfigError, HeliosError
-
-DEFAULT: Final = ("kill", "freeze")
 
 
 class NotPossible(HeliosError):
@@ -31,7 +28,7 @@ class Plan:
     """0: the rounds say when it is over; else rounds follow until so much time is over."""
     seed: int
     clients: int
-    """Through the proxy; every node that takes writes has one more of its own."""
+    """Through the proxy; every node that takes writes has two more of its own."""
     settle_s: float
     """How long the cluster may take to be whole again after a fault."""
 
@@ -60,15 +57,15 @@ def chosen(text: str) -> tuple[str, ...]:
     return tuple(name for name in FAULTS if name in names)
 
 
-def refuse_impossible(names: Sequence[str], stage: Stage | None) -> None:
+def refuse_impossible(names: Sequence[str], scene: Scene) -> None:
     """Say what cannot be done, before anything is.
 
     Raises:
         NotPossible: one of the faults cannot be injected here.
     """
-    problems = [f"{name}: {why}" for name in names if (why := FAULTS[name].cannot(stage))]
+    problems = [f"{name}: {why}" for name in names if (why := FAULTS[name].cannot(scene))]
     if problems:
-        left = [name for name in FAULTS if name in names and not FAULTS[name].cannot(stage)]
+        left = [name for name in FAULTS if name in names and not FAULTS[name].cannot(scene)]
         hint = f"Without it: --faults {','.join(left)}." if left else None
         raise NotPossible(f"not possible here: {'; '.join(problems)}", hint=hint)
 

@@ -22,6 +22,10 @@ from helios_cli.engine.histories.sessions import Finding, Outcome, Row, Told, ju
 from helios_cli.engine.net.pgclient import PgClient, Target
 
 PROXY: Final = "proxy"
+GONE: Final = "NH020"
+"""What the session wrote, or has seen, is not in the database that it is at."""
+OF_A_NODE: Final = 2
+"""Clients of each node that takes writes: what they write there is forwarded, unless the node leads."""
 REST_S: Final = (0.3, 1.2)
 """How long the load runs undisturbed before a fault."""
 POLL_S: Final = 0.02
@@ -92,6 +96,7 @@ class Prover:
                 (node.name, self.stage.target(node))
                 for node in self.stage.cluster.data_nodes
                 if node.mode in FORWARDING
+                for _ in range(OF_A_NODE)
             ]
         return places
 
@@ -116,6 +121,9 @@ class Prover:
         evidence.lead_changes = watch.changes
         self.timeline.add("end", "the load is over; every row is read back from every node")
         self._collect()
+        if not self.stage.is_own and evidence.passed:
+            with PgClient(self.stage.proxy) as client:
+                client.execute(f"DROP TABLE {self.table}")
         return evidence
 
     def _inject_all(self) -> None:
@@ -210,6 +218,9 @@ class Prover:
             except HeliosError as error:
                 self._found("unreadable", f"{node.name} cannot be read in the end: {error.message}")
         durable = self.stage.mode != "async"
+        gone = [text for text in (*evidence.errors, *evidence.direct_errors) if text.startswith(GONE)]
+        if durable and gone:
+            self._found("gone", f"sessions were told that what they had written is gone: {gone[0]}")
         evidence.findings += judge(evidence.told, evidence.there, durable=durable)
         for rows in evidence.there.values():
             evidence.lost.update(lost_rows(evidence.told, frozenset(rows)))

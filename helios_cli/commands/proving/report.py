@@ -19,7 +19,7 @@ from helios_cli.engine.histories.sessions import Finding, Outcome, Write
 FORMAT: Final = "heliosdb-prove 1"
 
 CHECKS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
-    "acknowledged": (("lost",), "every acknowledged write is there, on every node"),
+    "acknowledged": (("lost", "gone"), "every acknowledged write is there, on every node"),
     "once": (("twice",), "no write is there twice"),
     "refused": (("refused", "foreign"), "nothing is there that was refused, or that nobody wrote"),
     "whole": (("half",), "transactions are there as a whole or not at all"),

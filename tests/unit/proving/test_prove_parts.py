@@ -151,7 +151,7 @@ def test_what_is_not_possible_is_refused_before_anything_begins(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["prove", "--faults", "flood", "--dry-run"]) == 2
-    assert "hint: They are kill, freeze" in capsys.readouterr().err
+    assert "hint: They are kill, freeze, partition" in capsys.readouterr().err
     assert main(["prove", "--mode", "slow", "--dry-run"]) == 2
     assert main(["prove", "--rounds", "2", "--seed", "1", "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out.splitlines()[-1])
