@@ -122,9 +122,9 @@ def reaches(asked: Asked) -> list[Reach]:
     """
     cluster = _cluster(needed=asked.data_dir is None and ":" not in (asked.node or ""))
     if asked.node is not None and cluster is not None and any(one.name == asked.node for one in cluster.nodes):
-        return [one for one in _all_of(cluster, asked) if one.name == asked.node]
+        return [one for one in all_of(cluster, asked) if one.name == asked.node]
     if asked.node is None and asked.data_dir is None and cluster is not None:
-        return _all_of(cluster, asked)
+        return all_of(cluster, asked)
     address = _http.address_of(asked.node, asked.data_dir, asked.config, asked.ca)
     own, secrets = _local_files(address) if asked.node is not None else ([], [])
     if asked.node is None or asked.data_dir is not None or asked.config is not None:
@@ -167,7 +167,8 @@ def _local_files(address: _http.Address) -> tuple[list[str], list[str]]:
     return own, [str(cluster.secret_file)] if own else []
 
 
-def _all_of(cluster: LocalCluster, asked: Asked) -> list[Reach]:
+def all_of(cluster: LocalCluster, asked: Asked) -> list[Reach]:
+    """The nodes of a cluster of this machine."""
     from helios_cli.commands.local.clusterfile import HOST
     from helios_cli.commands.local.faces import http_address
 

@@ -113,6 +113,12 @@ def post(address: Address, path: str, body: Mapping[str, object], token: str, ti
     return _ask(address, "POST", path, timeout_s, json.dumps(body), headers)
 
 
+def post_sql(address: Address, body: Mapping[str, object], credentials: str, timeout_s: float) -> Answer:
+    """Ask for SQL; ``credentials`` is the Authorization header, empty for none. Raises what :func:`_ask` raises."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": credentials} if credentials else {})
+    return _ask(address, "POST", "/sql", timeout_s, json.dumps(body), headers)
+
+
 def _ask(
     address: Address,
     method: str,

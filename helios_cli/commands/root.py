@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "health": ("helios_cli.commands.health", "Exit 0 when the node serves; made for health checks.", "Node"),
     "status": ("helios_cli.commands.health", "What the node says about itself.", "Node"),
     "cluster": ("helios_cli.commands.cluster", "Run a cluster of real processes on this machine.", "Cluster"),
+    "monitor": ("helios_cli.commands.monitor", "A cluster on one screen, while it works.", "Cluster"),
     "topology": ("helios_cli.commands.ha", "Who leads, who follows, how far behind.", "Cluster"),
     "switchover": ("helios_cli.commands.ha", "Give the lead to a standby; the old primary follows it.", "Cluster"),
     "promote": ("helios_cli.commands.ha", "Make a standby the primary when the old one is gone.", "Cluster"),

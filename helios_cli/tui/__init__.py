@@ -1,1 +1,1 @@
-"""Textual screens over the Gateway."""
+"""The monitor: a model in plain Python, workers that wait, widgets that draw."""

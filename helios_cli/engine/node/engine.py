@@ -103,6 +103,9 @@ class Engine:
     _last_transaction_id = 0
     """The newest that :meth:`next_transaction_id` gave."""
 
+    statement_count = 0
+    """Statements of this node's clients that were begun here."""
+
     def __init__(
         self,
         settings: Settings,

@@ -200,14 +200,17 @@ def bound(frontend: Frontend, data: bytes, start: int, end: int, kind: int) -> b
     plan = shortcut.plan
     answer = shortcut.answer
     if answer is None:
-        return _control(frontend, plan, _WITHOUT_DATA[kind])
+        return _counted(frontend, _control(frontend, plan, _WITHOUT_DATA[kind]))
     if not plan.cache[INLINE] or (answer.zoned and session.times.zone is not UTC):
         return False
     if shortcut.literals:
         binds.extend(shortcut.literals)
     if plan.session_values:
         binds.extend(_session_values(session, plan))
-    return _run(frontend, plan, answer, binds, answer.heads[kind])
+    if not _run(frontend, plan, answer, binds, answer.heads[kind]):
+        return False
+    frontend.engine.statement_count += 1
+    return True
 
 
 def _session_values(session: Session, plan: Plan) -> Sequence[Any]:
@@ -281,7 +284,7 @@ def _nothing() -> None:
 def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
     """A simple query of one planned statement. False: nothing has been done."""
     if type(plan.action) in _CONTROLS:
-        return _control(frontend, plan, b"")
+        return _counted(frontend, _control(frontend, plan, b""))
     answer = answer_of(frontend, plan, ()) if frontend.session.private is None else None
     if answer is None or not plan.cache[INLINE] or (answer.zoned and frontend.session.times.zone is not UTC):
         return False
@@ -292,7 +295,13 @@ def query(frontend: Frontend, plan: Plan, literals: Sequence[Any]) -> bool:
     binds = literals
     if plan.session_values:
         binds = [*literals, *_session_values(frontend.session, plan)]
-    return _run(frontend, plan, answer, binds, answer.undescribed)
+    return _counted(frontend, _run(frontend, plan, answer, binds, answer.undescribed))
+
+
+def _counted(frontend: Frontend, done: bool) -> bool:
+    """The same, put down when it is a statement that was run."""
+    frontend.engine.statement_count += done
+    return done
 
 
 def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:

@@ -80,6 +80,7 @@ def register_metrics(node: Node) -> None:
     register_process_metrics(registry)
     engine, pipeline, database, store = node.engine, node.pipeline, node.database, node.store
     counters = {
+        "heliosdb_statements_total": ("Statements of clients run at this node.", lambda: engine.statement_count),
         "heliosdb_commits_total": ("Commits made durable.", lambda: pipeline.commit_count),
         "heliosdb_log_syncs_total": ("Syncs of the page log.", lambda: pipeline.sync_count),
         "heliosdb_groups_total": ("Groups of autocommit writes executed.", lambda: engine.queue.group_count),

@@ -57,6 +57,7 @@ class Session(SessionPlans):
             return True
         if not portal.noticed:
             portal.noticed = True
+            self.engine.statement_count += 1
             for notice in plan.notices:
                 state, severity = notice_state(notice), "NOTICE"
                 if isinstance(notice, Warned):

@@ -1,0 +1,104 @@
+"""The acts of the monitor, as the commands of the same names do them: first their dry run, then they themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+from helios_cli.commands import _admin, _proxy_admin
+from helios_cli.commands._admin import Reach
+from helios_cli.engine.errors import HeliosError
+from helios_cli.tui.gateway import Act, Plan
+
+ANSWER_S: Final = 15.0
+SWITCHOVER_S: Final = 10.0
+NO_PROXY: Final = "The monitor knows of no proxy: heliosdb-nano monitor --proxy HOST:PORT."
+
+
+def plan(act: Act, nodes: Sequence[Reach], proxy: _proxy_admin.Asked | None) -> Plan:
+    """What an act would do.
+
+    Raises:
+        HeliosError: it would be refused, or nobody can be asked.
+    """
+    if act.verb == "switchover":
+        answer = _of_primary(nodes, "switchover", {"to": act.node, "timeout_s": SWITCHOVER_S, "dry_run": True})
+        to = str(answer.get("to") or act.node)
+        return Plan(_told(answer), f"heliosdb-nano switchover --to {to}")
+    if act.verb == "promote":
+        answer = _admin.ask(_reach(nodes, act.node), "promote", _promotion(dry_run=True), ANSWER_S)
+        return Plan(_told(answer), f"heliosdb-nano promote --node {act.node}")
+    if act.verb in ("pause", "resume"):
+        leader = _admin.leader(list(nodes))
+        effect = (
+            "nobody takes the place of a primary that is lost, until resume"
+            if act.verb == "pause"
+            else "a primary that is lost is replaced again"
+        )
+        return Plan((f"would ask {leader.name} ({leader.address}) to {act.verb}", effect), f"heliosdb-nano {act.verb}")
+    return _proxy_plan(act, _known(proxy))
+
+
+def carry_out(act: Act, nodes: Sequence[Reach], proxy: _proxy_admin.Asked | None) -> list[str]:
+    """Do it; what to tell of it.
+
+    Raises:
+        HeliosError: it was refused, or something went wrong.
+    """
+    if act.verb == "switchover":
+        body = {"to": act.node, "timeout_s": SWITCHOVER_S, "dry_run": False}
+        answer = _of_primary(nodes, "switchover", body, 2 * SWITCHOVER_S + ANSWER_S)
+        took = f"took {answer['took_ms']} ms, term {answer.get('term')}" if "took_ms" in answer else ""
+        return [*_told(answer), *([took] if took else [])]
+    if act.verb == "promote":
+        return list(_told(_admin.ask(_reach(nodes, act.node), "promote", _promotion(dry_run=False), 2 * ANSWER_S)))
+    if act.verb in ("pause", "resume"):
+        return list(_told(_of_primary(nodes, act.verb, {})))
+    path = f"/{act.verb}/{quote(act.node, safe='')}" if act.node else f"/{act.verb.removeprefix('proxy ')}"
+    return [str(_proxy_admin.post(_known(proxy), path).get("result", "done"))]
+
+
+def _of_primary(
+    nodes: Sequence[Reach], verb: str, body: Mapping[str, object], timeout_s: float = ANSWER_S
+) -> Mapping[str, Any]:
+    return _admin.ask_primary(_admin.leader(list(nodes)), verb, body, timeout_s)
+
+
+def _promotion(*, dry_run: bool) -> dict[str, object]:
+    return {"allow_data_loss": False, "dry_run": dry_run}
+
+
+def _reach(nodes: Sequence[Reach], name: str) -> Reach:
+    for one in nodes:
+        if one.name == name:
+            return one
+    raise HeliosError(f'there is no node "{name}"', sqlstate="42704", hint="Choose one in the table of nodes.")
+
+
+def _told(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """The result of a verb, its steps, and what else it says."""
+    steps = [f"{number}. {step}" for number, step in enumerate(answer.get("steps", ()), 1)]
+    said = [str(answer[name]) for name in ("hint", "detail", "warning") if answer.get(name)]
+    return (str(answer.get("result", "done")), *steps, *said)
+
+
+def _proxy_plan(act: Act, asked: _proxy_admin.Asked) -> Plan:
+    admin = f" --admin {_proxy_admin.address_of(asked)}"
+    if act.verb in ("proxy pause", "proxy resume"):
+        clients = len(_proxy_admin.records(asked, "/clients"))
+        what = "wait" if act.verb == "proxy pause" else "go on"
+        return Plan((f"would have the statements of {clients} clients {what}",), f"heliosdb-nano {act.verb}{admin}")
+    known = {str(one.get("name")): one for one in _proxy_admin.records(asked, "/nodes")}
+    if act.node not in known:
+        names = ", ".join(known) or "none"
+        raise HeliosError(f'the proxy has no node "{act.node}"', sqlstate="42704", hint=f"Its nodes: {names}.")
+    state, active = known[act.node].get("state"), known[act.node].get("active")
+    said = f"would {act.verb} {act.node}, which is {state} and has {active} statements in hand"
+    return Plan((said,), f"heliosdb-nano proxy {act.verb} {act.node}{admin}")
+
+
+def _known(proxy: _proxy_admin.Asked | None) -> _proxy_admin.Asked:
+    if proxy is None:
+        raise HeliosError("there is no proxy to ask", sqlstate="55000", hint=NO_PROXY)
+    return proxy

@@ -1,0 +1,362 @@
+"""The monitor as a Textual application: it asks its gateway in workers, keeps what was seen, and has it drawn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal
+from textual.widgets import ContentSwitcher, DataTable, Footer, Static
+
+from helios_cli.engine.errors import HeliosError
+from helios_cli.tui import frame, proxyview, topology, words
+from helios_cli.tui.gateway import Act, Gateway
+from helios_cli.tui.history import Happening, History
+from helios_cli.tui.keys import KEYS
+from helios_cli.tui.lines import Line
+from helios_cli.tui.messages import CarriedOut, LogRead, Planned, Sampled
+from helios_cli.tui.nodetable import SPARK, Scene
+from helios_cli.tui.palette import PALETTES
+from helios_cli.tui.screens.dialog import Dialog, Question
+from helios_cli.tui.screens.pages import help_lines, node_lines
+from helios_cli.tui.snapshot import Snapshot
+from helios_cli.tui.themes import theme
+from helios_cli.tui.timetravel import TimeTravel
+from helios_cli.tui.widgets.bars import Tab, Tabs
+from helios_cli.tui.widgets.base import Lines, Panel
+from helios_cli.tui.widgets.nodes import NodeTable
+
+TICK_S = 0.5
+"""How often ages are drawn anew."""
+
+LOG_LINES = 400
+BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (170, "-wide")]
+"""Classes of the screen by its width."""
+
+SEVERITIES = (("info", "warning", "error"), ("warning", "error"), ("error",))
+
+
+class MonitorApp(App[None]):
+    """One cluster on a screen."""
+
+    CSS_PATH = "styles/monitor.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = BREAKPOINTS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key.keys, key.action, key.short, show=key.in_footer, key_display=key.shown)
+        for key in KEYS
+        if key.action
+    ]
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        interval_s: float = 1.0,
+        theme_name: str = "dark",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.gateway = gateway
+        self.history = History()
+        self.time = TimeTravel(self.history)
+        self.view = "overview"
+        self.acknowledged: set[tuple[str, str]] = set()
+        self.looks = 0
+        """Looks that have come back."""
+        self._interval_s = interval_s
+        self._clock = clock
+        self._filter = 0
+        self._newest_log: tuple[str, list[str] | HeliosError] = ("", [])
+        for palette in PALETTES.values():
+            self.register_theme(theme(palette))
+        self.theme = PALETTES[theme_name].name
+
+    def compose(self) -> ComposeResult:
+        """Heading, nodes, the views, and the keys."""
+        yield Lines(id="heading")
+        yield NodeTable()
+        with Horizontal(id="tabs"):
+            yield Tabs()
+            yield Static("", id="place", markup=False)
+        with ContentSwitcher(id="views", initial="overview"):
+            with Container(id="overview"):
+                yield Panel("Topology", id="topology")
+                yield Panel("Events", id="happened")
+            yield Panel("Events", id="events")
+            yield Panel("Proxy", id="proxy")
+            yield Panel("Log", id="log")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Look at once, and again and again."""
+        self.query_one(NodeTable).focus()
+        self.query_one(Tabs).choose(self.view)
+        self.query_one("#heading", Lines).draw(lambda width, _: [self._heading(width)])
+        self.set_interval(self._interval_s, self.action_refresh_now)
+        self.set_interval(TICK_S, self._tick)
+        self.action_refresh_now()
+
+    # Looking --------------------------------------------------------------------------------------------------------
+
+    def action_refresh_now(self) -> None:
+        """Look, unless a look is under way."""
+        if not any(worker.group == "look" and not worker.is_finished for worker in self.workers):
+            self._look()
+
+    @work(thread=True, group="look", exit_on_error=False)
+    def _look(self) -> None:
+        self.post_message(Sampled(self.gateway.sample()))
+
+    @on(Sampled)
+    def _take(self, message: Sampled) -> None:
+        self.history.take(message.sample)
+        self.time.taken()
+        self.looks += 1
+        self.show()
+        if self.view == "log":
+            self._read_log_of_chosen()
+
+    # Drawing --------------------------------------------------------------------------------------------------------
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What is shown; None before the first look."""
+        return self.history[self.time.index] if len(self.history) else None
+
+    @property
+    def now_s(self) -> float:
+        """The time that is shown: the present, or that of a snapshot of before."""
+        return self._clock() if self.time.is_live or self.snapshot is None else self.snapshot.at_s
+
+    def scene(self) -> Scene | None:
+        """What is shown, and what came before it."""
+        if self.snapshot is None:
+            return None
+        return Scene(self.snapshot, self.history.window(self.time.index, SPARK), self.now_s)
+
+    def show(self) -> None:
+        """Draw all that can be seen."""
+        self._tick()
+        scene = self.scene()
+        if scene is None or not self._stands:
+            return
+        self.query_one(NodeTable).show(scene, self.size.width)
+        getattr(self, f"_show_{self.view}")(scene)
+
+    @property
+    def _stands(self) -> bool:
+        """Whether there is something to draw on: no longer while it ends, when a look may still come back."""
+        return bool(self.query("#heading"))
+
+    def _tick(self) -> None:
+        if not self._stands:
+            return
+        self.query_one("#heading", Lines).redraw()
+        place = self.query_one("#place", Static)
+        place.update(self.time.sentence(self.size.width >= 100))
+        place.set_class(not self.time.is_live, "past")
+
+    def _heading(self, width: int) -> Line:
+        snapshot = self.snapshot
+        if snapshot is None:
+            return (("looking at the cluster ...", "dim"),)
+        return frame.heading(snapshot, self.now_s, width)
+
+    def _show_overview(self, scene: Scene) -> None:
+        self.query_one("#topology", Panel).draw(lambda width, height: topology.draw(scene, width, height))
+        alarms = [one for one in scene.snapshot.alarms if one not in self.acknowledged]
+        self.query_one("#happened", Panel).draw(
+            lambda width, _: [*frame.alarm_lines(alarms, width), *self._event_lines(scene, width, 100)]
+        )
+
+    def _show_events(self, scene: Scene) -> None:
+        self.query_one("#events", Panel).draw(lambda width, _: self._event_lines(scene, width, 500))
+
+    def _show_proxy(self, scene: Scene) -> None:
+        proxy = scene.snapshot.proxy
+        self.query_one("#proxy", Panel).draw(lambda width, _: proxyview.proxy_lines(proxy, scene.now_s, width))
+
+    def _show_log(self, scene: Scene) -> None:
+        name, outcome = self._newest_log
+        panel = self.query_one("#log", Panel)
+        panel.border_title = f"Log of {name}" if name else "Log"
+        panel.draw(lambda width, _: frame.log_lines(outcome, width))
+
+    def events(self) -> list[Happening]:
+        """Those that the filter lets through, up to the time that is shown; newest first."""
+        until = None if self.time.is_live else self.now_s
+        return [one for one in self.history.events(until) if one.severity in SEVERITIES[self._filter]]
+
+    def _event_lines(self, scene: Scene, width: int, limit: int) -> list[Line]:
+        lines = [line for one in self.events()[:limit] for line in frame.event_lines(one, scene.now_s, width)]
+        if scene.snapshot.untold:
+            lines = [*frame.alarm_lines([("events", scene.snapshot.untold)], width), *lines]
+        return lines or [(("nothing has happened yet", "dim"),)]
+
+    # Keys -----------------------------------------------------------------------------------------------------------
+
+    def action_view(self, view: str) -> None:
+        """Show another view below the nodes."""
+        self.view = view
+        self.query_one("#views", ContentSwitcher).current = view
+        self.query_one(Tabs).choose(view)
+        if view == "log":
+            self._read_log_of_chosen()
+        self.call_after_refresh(self.show)
+
+    @on(Tab.Chosen)
+    def _tab_chosen(self, message: Tab.Chosen) -> None:
+        self.action_view(message.view)
+
+    def action_help(self) -> None:
+        """The keys and the signs."""
+        self.push_screen(Dialog("Help", help_lines()))
+
+    @on(DataTable.RowSelected)
+    def action_details(self) -> None:
+        """The chosen node in full."""
+        snapshot = self.snapshot
+        node = snapshot.node(self.chosen) if snapshot else None
+        if snapshot is not None and node is not None:
+            self.push_screen(Dialog(node.name, node_lines(snapshot, node, self.now_s)))
+
+    @on(DataTable.RowHighlighted)
+    def _another(self) -> None:
+        if self.view == "log":
+            self._read_log_of_chosen()
+
+    @property
+    def chosen(self) -> str:
+        """The node under the cursor; empty without nodes."""
+        return self.query_one(NodeTable).chosen
+
+    def action_theme(self) -> None:
+        """Dark, or light."""
+        self.theme = PALETTES["light" if self.current_theme.dark else "dark"].name
+        self.call_after_refresh(self.show)
+
+    def action_filter(self) -> None:
+        """Fewer events, then all again."""
+        self._filter = (self._filter + 1) % len(SEVERITIES)
+        only = " and ".join(f"{word}s" for word in SEVERITIES[self._filter]) if self._filter else "all"
+        for panel in ("#events", "#happened"):
+            self.query_one(panel, Panel).border_title = f"Events: {only}" if self._filter else "Events"
+        self.show()
+
+    def action_acknowledge(self) -> None:
+        """The alarms that are there are not shown any more."""
+        if self.snapshot is not None:
+            self.acknowledged.update(self.snapshot.alarms)
+            self.show()
+
+    def action_step(self, looks: int) -> None:
+        """So many looks on in time; back where it is negative."""
+        self.time.step(looks)
+        self.show()
+
+    def action_event(self, direction: int) -> None:
+        """To the event before, or after, what is shown."""
+        self.time.to_event(direction)
+        self.show()
+
+    def action_live(self) -> None:
+        """Back to the present."""
+        self.time.live()
+        self.show()
+
+    def action_hold(self) -> None:
+        """Stay at what is shown, or go on."""
+        self.time.hold()
+        self.show()
+
+    # Acts -----------------------------------------------------------------------------------------------------------
+
+    def action_act(self, verb: str) -> None:
+        """Ask whether something is to be done, with its dry run."""
+        act = self._act_of(verb)
+        if act is None:
+            return
+        question = Question(act)
+        self.push_screen(question)
+        self._plan(question)
+
+    def _act_of(self, verb: str) -> Act | None:
+        """The act that a key means now: those that have an opposite mean that where they are in force."""
+        snapshot, chosen = self.snapshot, self.chosen
+        if snapshot is None:
+            return None
+        proxy = snapshot.proxy
+        if verb == "pause":
+            return Act("resume" if snapshot.paused else "pause")
+        if verb == "proxy pause":
+            return Act("proxy resume" if proxy is not None and proxy.state == "paused" else "proxy pause")
+        if verb == "drain":
+            rows = proxy.facts.nodes if proxy is not None and proxy.facts else ()
+            drained = any(row.get("name") == chosen and row.get("state") in ("draining", "disabled") for row in rows)
+            return Act("undrain" if drained else "drain", chosen)
+        if verb == "promote":
+            return Act("promote", chosen)
+        leads = snapshot.primary is not None and snapshot.primary.name == chosen
+        return Act("switchover", "" if leads else chosen)
+
+    @work(thread=True, group="act", exit_on_error=False)
+    def _plan(self, question: Question) -> None:
+        try:
+            self.post_message(Planned(question, self.gateway.plan(question.act)))
+        except HeliosError as error:
+            self.post_message(Planned(question, error))
+
+    @on(Planned)
+    def _planned(self, message: Planned) -> None:
+        if message.question not in self.screen_stack:
+            return
+        if isinstance(message.outcome, HeliosError):
+            message.question.show_refusal(message.outcome)
+        else:
+            message.question.show_plan(message.outcome)
+
+    @work(thread=True, group="act", exit_on_error=False)
+    def carry_out(self, question: Question) -> None:
+        """Do what was agreed to."""
+        try:
+            self.post_message(CarriedOut(question, self.gateway.carry_out(question.act)))
+        except HeliosError as error:
+            self.post_message(CarriedOut(question, error))
+
+    @on(CarriedOut)
+    def _carried_out(self, message: CarriedOut) -> None:
+        self.action_refresh_now()
+        outcome, question = message.outcome, message.question
+        if question not in self.screen_stack:
+            failed = isinstance(outcome, HeliosError)
+            said = outcome.message if isinstance(outcome, HeliosError) else words.cut(" ".join(outcome), 200)
+            self.notify(said, title=question.act.title, severity="error" if failed else "information", markup=False)
+        elif isinstance(outcome, HeliosError):
+            question.show_refusal(outcome)
+        else:
+            question.show_result(outcome)
+
+    # Logs -----------------------------------------------------------------------------------------------------------
+
+    def _read_log_of_chosen(self) -> None:
+        if self.chosen:
+            self._read_log(self.chosen)
+
+    @work(thread=True, exclusive=True, group="log", exit_on_error=False)
+    def _read_log(self, name: str) -> None:
+        try:
+            self.post_message(LogRead(name, self.gateway.log_tail(name, LOG_LINES)))
+        except HeliosError as error:
+            self.post_message(LogRead(name, error))
+
+    @on(LogRead)
+    def _log_read(self, message: LogRead) -> None:
+        self._newest_log = (message.name, message.outcome)
+        scene = self.scene()
+        if self.view == "log" and scene is not None and self._stands:
+            self._show_log(scene)

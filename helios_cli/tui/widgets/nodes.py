@@ -1,0 +1,51 @@
+"""The table of nodes, with a cursor."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.widgets import DataTable
+
+from helios_cli.tui import nodetable, paint
+from helios_cli.tui.nodetable import Scene
+from helios_cli.tui.palette import PALETTES
+
+
+class NodeTable(DataTable[Text]):
+    """One row for each node, of one line or two, as the width allows."""
+
+    def __init__(self) -> None:
+        super().__init__(id="nodes", cursor_type="row", zebra_stripes=False, cell_padding=0)
+        self.border_title = "Nodes"
+        self._drawn: tuple[object, ...] = ()
+
+    @property
+    def chosen(self) -> str:
+        """The name of the node under the cursor; empty without nodes."""
+        rows = list(self.rows)
+        return str(rows[self.cursor_row].value) if 0 <= self.cursor_row < len(rows) else ""
+
+    def show(self, scene: Scene, width: int) -> None:
+        """Draw this; the cursor stays with its node."""
+        palette = PALETTES["dark" if self.app.current_theme.dark else "light"]
+        columns, height = nodetable.columns(width), nodetable.height(width)
+        gap = " " * nodetable.gap(width)
+        nodes = scene.snapshot.nodes
+        shape = (tuple(column.title for column in columns), tuple(node.name for node in nodes), height)
+        if shape != self._drawn:
+            chosen = self.chosen
+            self.clear(columns=True)
+            for column in columns:
+                label = Text(column.title + gap, justify="right" if column.right else "left")
+                self.add_column(label, key=column.title)
+            for node in nodes:
+                self.add_row(*[Text("")] * len(columns), key=node.name, height=height)
+            self._drawn = shape
+            names = [node.name for node in nodes]
+            if chosen in names:
+                self.move_cursor(row=names.index(chosen), animate=False)
+        for node in nodes:
+            for column in columns:
+                cell = Text("\n").join(paint.text((*line, (gap, "")), palette) for line in column.cell(scene, node))
+                cell.justify = "right" if column.right else "left"
+                if cell.markup != self.get_cell(node.name, column.title).markup:
+                    self.update_cell(node.name, column.title, cell, update_width=True)
