@@ -120,7 +120,7 @@ def test_what_is_seen_to_happen_has_its_reason() -> None:
     assert happened(sample(0), lost(sample(1), "primary"), lost(taken, "primary"), taken) == [
         ("primary", "error", "no answer: its process is gone"),
         ("standby-sync", "warning", "standby became primary in term 4"),
-        ("primary", "info", "answers again after 9.0 s, primary, serving"),
+        ("primary", "info", "answers again after 9.0 s, primary, deposed"),
     ]
     assert happened(sample(0), sample(1, state="catchup"), sample(2)) == [
         ("standby-async", "warning", "streaming became catchup"),
