@@ -26,7 +26,7 @@ help:
 	@echo 'make bench-replicas  the figures of replication beside what is promised'
 	@echo 'make compare-sql  random SQL on a PostgreSQL and on a node; ARGS=... is handed on (--seed, --count, --json)'
 	@echo 'make soak      hours of load, kills and verification; ARGS=... is handed on'
-	@echo 'make docs      docs/CLI.md and completions/, generated from the commands'
+	@echo 'make docs      docs/CLI.md, completions/ and man/, generated from the commands'
 	@echo 'make lock      the lock files again, after a change of dependencies in pyproject.toml'
 	@echo 'make clean     remove $(VENV) and every cache'
 

@@ -100,31 +100,3 @@ _heliosdb_nano() {
     [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- "$word"))
 }
 complete -o filenames -F _heliosdb_nano heliosdb-nano
-_heliosdb_cli() {
-    local word="${COMP_WORDS[COMP_CWORD]}" path="" item
-    for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$path $item" in
-        esac
-    done
-    local words=""
-    case "$path" in
-        "") words="--command --file --host --port --username --user --dbname --password --sslmode --timeout --csv --expanded --timing --json --help" ;;
-    esac
-    COMPREPLY=($(compgen -W "$words" -- "$word"))
-    [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- "$word"))
-}
-complete -o filenames -F _heliosdb_cli heliosdb-cli
-_heliosdb_proxy() {
-    local word="${COMP_WORDS[COMP_CWORD]}" path="" item
-    for item in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$path $item" in
-        esac
-    done
-    local words=""
-    case "$path" in
-        "") words="--config --dry-run --json --help" ;;
-    esac
-    COMPREPLY=($(compgen -W "$words" -- "$word"))
-    [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- "$word"))
-}
-complete -o filenames -F _heliosdb_proxy heliosdb-proxy

@@ -50,11 +50,12 @@ def completion(
     return 0
 
 
-def script(shell: str) -> str:
-    """The script of a shell, for ``heliosdb-nano`` and ``heliosdb-cli``."""
+def script(shell: str, program: str | None = None) -> str:
+    """The script of a shell, for all three programs or for one."""
     from helios_cli.commands.tree import command_tree
 
-    verbs = {program: list(walk(command, ())) for program, command in command_tree().items()}
+    tree = command_tree()
+    verbs = {name: list(walk(tree[name], ())) for name in ([program] if program else tree)}
     return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](verbs)
 
 

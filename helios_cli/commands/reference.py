@@ -1,4 +1,4 @@
-"""docs/CLI.md and completions/, written from the commands and the table of settings.
+"""docs/CLI.md, completions/ and man/, written from the commands and the table of settings.
 
 ``python -m helios_cli.commands.reference`` writes them; a test compares them, so that they cannot grow old.
 """
@@ -15,7 +15,7 @@ from helios_cli.engine.config import proxy_table
 from helios_cli.engine.config.registry import ALL_SETTINGS
 from helios_cli.engine.config.spec import Kind, Setting
 
-FILES = {"bash": "heliosdb-nano.bash", "zsh": "_heliosdb-nano", "fish": "heliosdb-nano.fish"}
+PROGRAMS = ("heliosdb-nano", "heliosdb-cli", "heliosdb-proxy")
 
 METAVARS = {"str": "TEXT", "text": "TEXT", "int": "NUMBER", "integer": "NUMBER", "float": "NUMBER", "path": "FILE"}
 """What a value is called where an option does not say."""
@@ -182,8 +182,16 @@ def _values(one: Setting) -> str:
 
 def files() -> dict[str, str]:
     """Every generated file: path from the top of the checkout, and its text."""
-    completions = {f"completions/{FILES[shell]}": script(shell) for shell in SHELLS}
-    return {"docs/CLI.md": command_reference(), **completions}
+    from helios_cli.commands.manual import pages
+
+    # bash and fish look for a file of the program's name; zsh for one that names its programs.
+    completions = {
+        f"completions/{program}.{shell}": script(shell, program)
+        for shell in SHELLS if shell != "zsh" for program in PROGRAMS
+    }  # fmt: skip
+    return {
+        "docs/CLI.md": command_reference(), "completions/_heliosdb-nano": script("zsh"), **completions, **pages(),
+    }  # fmt: skip
 
 
 def main() -> None:

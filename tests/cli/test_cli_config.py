@@ -200,13 +200,14 @@ def test_completion_scripts_know_every_command(capsys: pytest.CaptureFixture[str
         (["heliosdb-nano", "config", "va"], "validate"),
         (["heliosdb-nano", "config", "show", "--ori"], "--origin"),
         (["heliosdb-cli", "--ho"], "--host"),
+        (["heliosdb-proxy", "--con"], "--config"),
     ],
 )
 @pytest.mark.needs("bash")
 def test_bash_completes(words: list[str], expected: str) -> None:
     import subprocess
 
-    script = Path(__file__).resolve().parents[2] / "completions" / "heliosdb-nano.bash"
+    script = Path(__file__).resolve().parents[2] / "completions" / f"{words[0]}.bash"
     function = "_" + words[0].replace("-", "_")
     quoted = " ".join(f"'{word}'" for word in words)
     code = f'source {script}; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; {function}; echo "${{COMPREPLY[@]}}"'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,29 @@ from helios_cli.engine.config.registry import ALL_SETTINGS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["docs/CLI.md", "completions/heliosdb-nano.bash", "completions/_heliosdb-nano", "completions/heliosdb-nano.fish"],
-)
+@pytest.mark.parametrize("name", list(files()))
 def test_generated_files_are_current(name: str) -> None:
     assert (ROOT / name).read_text() == files()[name], "run: make docs"
+
+
+def test_no_generated_file_is_left_of_before() -> None:
+    kept = {f"{path.parent.name}/{path.name}" for name in ("completions", "man") for path in (ROOT / name).iterdir()}
+    assert kept == set(files()) - {"docs/CLI.md"}
+
+
+@pytest.mark.needs("groff")
+@pytest.mark.parametrize("name", [name for name in files() if name.startswith("man/")])
+def test_a_manual_page_is_typeset_without_a_warning(name: str) -> None:
+    made = subprocess.run(
+        ["groff", "-man", "-Tutf8", "-ww", "-rLL=80n", str(ROOT / name)], capture_output=True, text=True, timeout=60
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    plain = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", made.stdout)  # bold, in either of its ways
+    program = Path(name).stem
+    for verb in walk(command_tree()[program], ()):
+        assert not verb.path or re.search(rf"^ *{' '.join(verb.path)}$", plain, re.MULTILINE), verb.path
+        for flag, _ in verb.options if len(verb.options) < 40 else ():
+            assert flag in ("--help", "--json") or flag in plain, (verb.path, flag)
 
 
 def test_every_setting_is_documented() -> None:
