@@ -31,17 +31,12 @@ BUGS: Final[dict[str, tuple[Change, ...]]] = {
             "needed = 0",
         ),
     ),
-    # A write that a standby has brought is answered by this node's disk, whatever term the cluster is in by now.
+    # A write that a standby has brought is answered when it is executed: a primary whose term is over answers it, too.
     "no-term-check-on-forwarded-writes": (
         Change(
             f"{ENGINE}.node.session",
             'return level if level != "on" else None',
-            'return "local" if self.forwarded is not None else level if level != "on" else None',
-        ),
-        Change(
-            f"{ENGINE}.node.leading",
-            "if not self.lease.holds():\n            return\n        waiting, self._answers",
-            "waiting, self._answers",
+            'return "off" if self.forwarded is not None else level if level != "on" else None',
         ),
     ),
 }  # fmt: skip
