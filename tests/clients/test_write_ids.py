@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from support.inner_node import InnerNode
 from support.node_process import wait_until
+from support.raw_wire import SYNC, bind, describe, execute, parse, query
 
 from helios_cli.engine.storage import write_ids
 from helios_cli.engine.storage.write_ids import WriteIds
@@ -511,3 +512,70 @@ def test_a_write_is_not_given_up_where_that_could_be_undone(client: Connection) 
     with pytest.raises(psycopg.errors.ActiveSqlTransaction):
         client.execute(f"SELECT helios_write_outcome('{name}'); SELECT 1/0".encode())
     assert client.execute(f"SELECT helios_write_outcome('{name}', false); SELECT 1".encode()).fetchone() == (None,)
+
+
+# As proxies send it: the name right before the write ------------------------------------------------------------------
+
+
+def shown(answers: list[tuple[str, Any]]) -> str:
+    """Types of messages, and what ReadyForQuery says."""
+    return "".join(code if code != "Z" else str(content) for code, content in answers if code not in "SN")
+
+
+@pytest.mark.parametrize(
+    ("before", "statement", "answer"),
+    [
+        ("", "INSERT INTO t (b) VALUES ('x')", "CICI"),
+        ("", "INSERT INTO t (b) VALUES ('x'), ('y') RETURNING a", "CITDDCI"),
+        ("", "SELECT 1", "CITDCI"),
+        ("", "INSERT INTO k VALUES (1, 'x'), (1, 'y')", "CIEI"),
+        ("", "nonsense", "CIEI"),
+        ("BEGIN", "INSERT INTO t (b) VALUES ('x')", "CTCT"),
+        ("BEGIN", "COMMIT", "CTCI"),
+        ("BEGIN; SELECT 1/0", "ROLLBACK", "EECI"),
+    ],
+)
+def test_a_name_and_its_statement_in_one_go(inner: InnerNode, before: str, statement: str, answer: str) -> None:
+    for by_parse in (False, True):
+        with inner.raw() as client:
+            if before:
+                client.run(before)
+            write_id = new_id()
+            name = query(f"SET helios.write_id = '{write_id}:last'")
+            extended = parse(statement) + bind() + describe("P") + execute() + SYNC
+            client.send(name, extended if by_parse else query(statement))
+            got = client.until("Z") + client.until("Z")
+            assert "".join(code for code in shown(got) if code not in "12n") == answer
+            if before:
+                client.run("ROLLBACK")
+            is_kept = statement.startswith("INSERT INTO t") and not before
+            with inner.connect() as other:
+                found = other.execute("SELECT helios_write_outcome(%s, false)", (write_id,)).fetchone()
+                assert (found != (None,)) is is_kept
+
+
+def test_a_name_alone_is_answered_at_once_and_undone_with_its_block(inner: InnerNode) -> None:
+    with inner.raw() as client:
+        first, second = new_id(), new_id()
+        assert shown(client.run(f"SET helios.write_id = '{first}'")) == "CI"
+        assert client.run("SHOW helios.write_id")[1] == ("D", (first.encode(),))
+        client.run("BEGIN")
+        assert shown(client.run(f"SET helios.write_id = '{second}'")) == "CT"
+        assert client.run("SHOW helios.write_id")[1] == ("D", (second.encode(),))
+        client.run("ROLLBACK")
+        assert client.run("SHOW helios.write_id")[1] == ("D", (first.encode(),))
+        client.run("RESET helios.write_id")
+        assert client.run("SHOW helios.write_id")[1] == ("D", (b"",))
+        assert "22023" in str(client.run("SET helios.write_id = 'x'")[0])
+
+
+def test_a_name_is_answered_even_while_its_write_waits(inner: InnerNode) -> None:
+    """Together with it: nobody else's lock keeps the answer for good."""
+    with inner.connect() as holder, inner.raw() as client:
+        holder.execute("INSERT INTO k VALUES (1, 'x')")
+        holder.execute("BEGIN")
+        holder.execute("UPDATE k SET b = 'y' WHERE a = 1")
+        client.send(query(f"SET helios.write_id = '{new_id()}:last'"), query("UPDATE k SET b = 'z' WHERE a = 1"))
+        holder.execute("COMMIT")
+        assert shown(client.until("Z") + client.until("Z")) == "CICI"
+        holder.execute("DELETE FROM k")

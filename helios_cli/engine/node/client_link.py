@@ -115,6 +115,14 @@ class ClientLink(asyncio.Protocol, ABC):
             session.idle_within = False
             session.idle_since = self._now()
 
+    def answer_later(self, data: bytes) -> None:
+        """The same, of what nobody waits for alone: it may go with the answer to what comes right behind it."""
+        answered = self._answered
+        self._append_answer(data)
+        self._answered = answered
+        if self.session.transaction is not None:
+            self.session.went_idle()
+
     def _append_answer(self, data: bytes) -> None:
         """Notifications go before ReadyForQuery, which ends a complete answer."""
         ready = len(data) - len(backend.READY_IDLE)

@@ -8,6 +8,7 @@ been done.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from struct import Struct
@@ -17,6 +18,7 @@ import apsw
 
 from helios_cli.engine.datatypes.zoned import ZONED
 from helios_cli.engine.datatypes.zoned_ranges import ZONED_RANGES
+from helios_cli.engine.node import claims, routing
 from helios_cli.engine.node.engine import INLINE, INLINE_READ_SECONDS
 from helios_cli.engine.node.planning import LOOP_MAX
 from helios_cli.engine.node.portal import Portal
@@ -65,6 +67,10 @@ def _heads(described: bytes) -> tuple[bytes, bytes, bytes]:
 
 _WITHOUT_DATA: Final = _heads(backend.NO_DATA)
 _SELECT_ONE: Final = backend.command_complete("SELECT 1")
+_SET: Final = backend.command_complete("SET")
+NAMING: Final = ("SET ", claims.NAME[:4])
+"""How :func:`name_write`'s statements begin."""
+_NAMED: Final = re.compile(r"SET helios\.write_id = '([0-9a-f-]{36}:[0-9]{1,18}(?::last)?)'").fullmatch
 _KEY: Final = "fast"
 _OF_ZONE: Final = ZONED | ZONED_RANGES
 
@@ -302,6 +308,27 @@ def _counted(frontend: Frontend, done: bool) -> bool:
     """The same, put down when it is a statement that was run."""
     frontend.engine.statement_count += done
     return done
+
+
+def name_write(frontend: Frontend, sql: str) -> bool:
+    """The name of the next write, as a proxy or a standby sends it before each. False: nothing has been done."""
+    session = frontend.session
+    if session.forwarded is not None:
+        return session.forwarded.named(sql)
+    transaction = session.transaction
+    named = _NAMED(sql)
+    if named is None or routing.concerns(session):
+        return False
+    if transaction is not None and (not transaction.explicit or transaction.failed or transaction.lost is not None):
+        return False
+    session.statement_starts(sql)
+    session.drop_unnamed()
+    if transaction is None:
+        session.put_variable(claims.VARIABLE, named[1])
+    else:
+        session.set_variable(claims.VARIABLE, named[1])
+    frontend.answer_later(_SET + session.status())
+    return True
 
 
 def _run(frontend: Frontend, plan: Plan, answer: Answer, binds: Sequence[Any], head: bytes) -> bool:

@@ -322,7 +322,7 @@ class Frontend(ClientLink):
         session = self.session
         if len(sql) > LOOP_MAX and plan_apart(self, sql, None, lambda: self._on_query(sql)):
             return
-        if session.forwarded is not None and session.forwarded.named(sql):
+        if sql[:4] in fastpath.NAMING and fastpath.name_write(self, sql):
             self._simple = None
             return
         session.statement_starts(sql)

@@ -271,8 +271,8 @@ class SessionState:
 
     def _store(self, folded: str, value: str | None) -> None:
         if folded == "helios.write_id":
-            value = value or None
-            self.write_id = WriteId.parse(value) if value is not None else None
+            self._name_write(value)
+            return
         value = self.defaults.get(folded) if value is None else value
         if value is None and is_custom(folded):
             # It has been set, so PostgreSQL knows it from now on, without a value.
@@ -302,13 +302,28 @@ class SessionState:
             self.is_replica = current == "replica"
         elif folded.startswith("helios."):
             consistency.variable_set(cast("Session", self), folded, current)
-        waits = bool(self.statement_timeout_ms or self.lock_timeout_ms or self.report_lsn)
-        self.unusual = waits or self._usually_unusual or any(name in self.variables for name in _UNUSUAL)
+        self._find_unusual()
         if self.forwarded is not None:
             self.forwarded.variable_set(folded, value)
         variable = BY_NAME.get(folded)
         if variable is not None and variable.reported:
             self.changes(variable.name)
+
+    def _name_write(self, text: str | None) -> None:
+        """Two of these come with each write through a proxy, one that sets the name and one that uses it up."""
+        name = "helios.write_id"
+        self.write_id = WriteId.parse(text) if text else None
+        if text:
+            self.variables[name] = text
+            self.unusual = True
+        elif self.variables.pop(name, None) is not None:
+            self._find_unusual()
+        if self.forwarded is not None:
+            self.forwarded.variable_set(name, text or None)
+
+    def _find_unusual(self) -> None:
+        waits = bool(self.statement_timeout_ms or self.lock_timeout_ms or self.report_lsn)
+        self.unusual = waits or self._usually_unusual or any(name in self.variables for name in _UNUSUAL)
 
     def changes(self, name: str) -> None:
         """A parameter that the client follows has another value: it is told before the next ReadyForQuery."""

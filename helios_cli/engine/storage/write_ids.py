@@ -41,7 +41,9 @@ _KEEP: Final = (
     "INSERT INTO main.helios_write(client, seq, tag, statement, result, touched, written_us) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_IS_STALE: Final = "SELECT 1 FROM main.helios_write WHERE client = ? AND seq > ? LIMIT 1"
+_FIND_FROM: Final = (
+    "SELECT seq, tag, statement, result FROM main.helios_write WHERE client = ? AND seq >= ? ORDER BY seq LIMIT 1"
+)
 _FORGET: Final = "DELETE FROM main.helios_write WHERE client = ? AND seq < ?"
 _NEXT: Final = (
     "SELECT client, seq, written_us FROM main.helios_write WHERE (client, seq) > (?, ?) ORDER BY client, seq LIMIT ?"
@@ -98,13 +100,14 @@ class WriteIds:
         """What a write has come to, as the connection's transaction sees it; None: nothing is known of it."""
         key = (write_id.client, write_id.seq)
         # Reading to the end resets the statement, so that APSW's cache can hand it out again.
-        rows: list[Any] = connection.execute(_FIND, key).fetchall()
-        if rows:
+        rows: list[Any] = connection.execute(_FIND_FROM if write_id.is_last else _FIND, key).fetchall()
+        if not rows:
+            return None
+        if not write_id.is_last:
             return Done(*rows[0])
-        if write_id.is_last and connection.execute(_IS_STALE, key).fetchall():
-            # A client that has gone on has its answer: what comes late of an earlier write is nobody's any more.
-            return Done(None, None, None)
-        return None
+        seq, *found = rows[0]
+        # A client that has gone on has its answer: what comes late of an earlier write is nobody's any more.
+        return Done(*found) if seq == write_id.seq else Done(None, None, None)
 
     def keep(self, connection: apsw.Connection, write_id: WriteId, done: Done, touched: Touched | None = None) -> None:
         """Put a write's row into the transaction that does the write.
