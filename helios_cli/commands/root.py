@@ -49,6 +49,11 @@ COMMANDS: Final = {
         "Prove under faults that a cluster keeps what it acknowledged.",
         "Cluster",
     ),
+    "playbook": (
+        "helios_cli.commands.playbook",
+        "Do something to a cluster step by step, guarded; drills and procedures.",
+        "Cluster",
+    ),
     "sql": ("helios_cli.commands.sql", "A SQL shell, interactive or for scripts.", "Data"),
     "user": ("helios_cli.commands.user", "Make, list, change and drop roles.", "Data"),
     "log": ("helios_cli.commands.log", "Look into the page log and verify it.", "Data"),

@@ -1,0 +1,1 @@
+"""Playbooks on a cluster of this machine: files, runs, and the runner."""
