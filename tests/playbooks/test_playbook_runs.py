@@ -6,13 +6,14 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.stage import PlaybookStage
 
 pytestmark = pytest.mark.slow
 
-SHORT = {"interval": "50ms", "before": "500ms"}
+SHORT: dict[str, Any] = {"interval": "50ms", "before": "500ms"}
 
 
 def test_switchover_under_load_and_back(stage: PlaybookStage) -> None:
@@ -32,7 +33,7 @@ def test_failover_drill(stage: PlaybookStage) -> None:
     found = stage.play("failover-drill", outage="1s", after="500ms", **SHORT)
     assert found["outcome"] == "done" and stage.primary() != old
     assert stage.states()[old] == "streaming"
-    assert found["workloads"]["load"]["missing"] == 0
+    assert found["workloads"]["load"]["missing"] == 0 and found["workloads"]["load"]["failed"] == 0
     page = stage.call("playbook", "report")
     assert page.startswith("# Failover test: done") and "| the primary crashes | kill" in page
 
@@ -43,7 +44,7 @@ def test_rolling_restart(stage: PlaybookStage) -> None:
     assert found["outcome"] == "done"
     after = {one.node.name: one.process for one in stage.seen()}
     assert all(after[name] != before[name] for name in before)
-    assert found["workloads"]["load"]["missing"] == 0
+    assert found["workloads"]["load"]["missing"] == 0 and found["workloads"]["load"]["failed"] == 0
 
 
 FREEZE = """
@@ -96,7 +97,7 @@ def test_a_run_goes_on_after_its_runner_was_killed(stage: PlaybookStage, tmp_pat
     assert stage.call("playbook", "report", run.name, code=6).startswith("# Freeze: unfinished")
     found = json.loads(stage.call("playbook", "resume", "--json"))
     assert found["outcome"] == "done" and found["resumed"] == 1 and found["run"] == run.name
-    assert set(stage.states().values()) == {"serving", "streaming"}
+    assert set(stage.states().values()) == {"serving", "streaming", "observing"}
     assert json.loads((run / "load.process").read_text())["pid"] == child, "one load, begun once"
     assert found["workloads"]["load"]["missing"] == 0
     stage.call("playbook", "resume", run.name, code=5)  # it has ended
@@ -124,4 +125,4 @@ def test_a_bad_need_changes_nothing_and_a_dry_run_says_so_before(stage: Playbook
     assert said["unmet"] == ["standbys >= 7"] and "is elected" in said["steps"][0]["effect"]
     found = stage.play(file, code=5)
     assert found["outcome"] == "refused" and found["steps"][0]["outcome"] == "waiting"
-    assert set(stage.states().values()) == {"serving", "streaming"}
+    assert set(stage.states().values()) == {"serving", "streaming", "observing"}

@@ -105,7 +105,7 @@ class PlaybookStage:
     def close(self) -> None:
         """Kill every process that belongs to it."""
         with contextlib.suppress(Exception):
-            for node in self.cluster.nodes:
+            for node in self.cluster.members:
                 process = processes.find(self.cluster, node)
                 if process is not None:
                     process.send(signal.SIGKILL)
@@ -122,8 +122,8 @@ def _sets(variables: dict[str, object]) -> list[str]:
 
 
 def _base_port() -> int:
-    """The first of a hundred ports of which the first forty are free."""
+    """The first of a hundred ports of which those of eight processes are free."""
     while True:
         port = free_port() // 100 * 100
-        if all(machine.port_use("127.0.0.1", port + number).free for number in range(40)):
+        if all(machine.port_use("127.0.0.1", port + number).free for number in range(80)):
             return port

@@ -76,6 +76,18 @@ class Condition:
     """The nodes and workloads that it names."""
     load: str = ""
     """The workload that it is about, if it is about one."""
+    measure: Callable[[Facts], float | None] | None = None
+    """The number that it compares, if it compares one."""
+
+    def told(self, facts: Facts) -> str:
+        """The sentence, with the number that it is about."""
+        value = None if self.measure is None else self.measure(facts)
+        return self.text if value is None else f"{self.text} (it is {value:.10g})"
+
+    def is_settled(self, facts: Facts) -> bool:
+        """Whether waiting cannot change it: it is about a workload that has ended."""
+        load = facts.loads.get(self.load)
+        return load is not None and not load.running
 
 
 def parse(text: str, loads: tuple[str, ...] = ()) -> Condition:
@@ -87,7 +99,7 @@ def parse(text: str, loads: tuple[str, ...] = ()) -> Condition:
     stripped = " ".join(text.split())
     if stripped.startswith("not "):
         inner = parse(stripped.removeprefix("not "), loads)
-        return Condition(stripped, lambda facts: _opposite(inner.holds(facts)), inner.names, inner.load)
+        return Condition(stripped, lambda facts: _opposite(inner.holds(facts)), inner.names, inner.load, inner.measure)
     if stripped in WHOLE:
         return Condition(stripped, WHOLE[stripped])
     sentence = _SENTENCE.fullmatch(stripped)
@@ -132,11 +144,14 @@ def _comparison(text: str, found: re.Match[str], loads: tuple[str, ...]) -> Cond
         raise ValueError(f"there is no number {metric!r}{_or_one_of(known)}")
     limit = (METRICS[metric][1] if name is None else LOAD_METRICS[metric][1])(bound)
 
+    def measure(facts: Facts) -> float | None:
+        return measured(facts, metric, name)
+
     def holds(facts: Facts) -> bool | None:
-        value = measured(facts, metric, name)
+        value = measure(facts)
         return None if value is None else COMPARE[sign](value, limit)
 
-    return Condition(text, holds, () if name is None else (name,), name or "")
+    return Condition(text, holds, () if name is None else (name,), name or "", measure)
 
 
 def measured(facts: Facts, metric: str, load: str | None = None) -> float | None:

@@ -217,6 +217,8 @@ class Machine:
                 step.unmet = _unmet(planned.expect, facts)
                 if not step.unmet:
                     self._enter(now_s, number, Phase.DONE)
+                elif any(one.is_settled(facts) and not one.holds(facts) for one in planned.expect):
+                    self._fail(now_s, Outcome.FAILED, f"not as expected: {'; '.join(step.unmet)}", number)
                 elif now_s - self._clock_from(number) > planned.timeout_s:
                     limit = values.seconds_text(planned.timeout_s)
                     self._fail(now_s, Outcome.TIMEOUT, f"not within {limit}: {'; '.join(step.unmet)}", number)
@@ -368,7 +370,7 @@ class Machine:
 
 def _unmet(needed: Sequence[Condition], facts: Facts) -> tuple[str, ...]:
     """Those that do not hold, or of which nobody can tell."""
-    return tuple(one.text for one in needed if not one.holds(facts))
+    return tuple(one.told(facts) for one in needed if not one.holds(facts))
 
 
 def undo_sentence(action: Do) -> str:
