@@ -10,7 +10,7 @@ WORKERS ?= 3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install deps packages check test faults mutants planted demo bench bench-failover bench-replicas compare-sql soak docs lock clean
+.PHONY: help install deps packages check test faults mutants planted demo bench bench-failover bench-replicas compare-sql soak docs binary lock clean
 
 help:
 	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
@@ -27,6 +27,7 @@ help:
 	@echo 'make compare-sql  random SQL on a PostgreSQL and on a node; ARGS=... is handed on (--seed, --count, --json)'
 	@echo 'make soak      hours of load, kills and verification; ARGS=... is handed on'
 	@echo 'make docs      docs/CLI.md, completions/ and man/, generated from the commands'
+	@echo 'make binary    dist/heliosdb-nano: one file that runs where there is nothing but a python3 like this one'
 	@echo 'make lock      the lock files again, after a change of dependencies in pyproject.toml'
 	@echo 'make clean     remove $(VENV) and every cache'
 
@@ -104,6 +105,9 @@ soak: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m helios_cli.commands.reference
+
+binary: $(VENV)/.product
+	@$(BIN)/python tools/binary.py $(ARGS)
 
 lock:
 	@sh tools/lock.sh

@@ -28,6 +28,7 @@ OTHER_ENVIRONMENT: Final = (
     "HELIOSDB_HISTORY",
     "HELIOSDB_HOST",
     "HELIOSDB_HTTP_TOKEN",
+    "HELIOSDB_UNPACK_DIR",
 )
 """Environment variables that are no settings of a node but belong to the product."""
 
