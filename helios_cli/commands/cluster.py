@@ -105,9 +105,12 @@ def down(
 
 def _delete(cluster: LocalCluster, dry_run: bool) -> list[str]:
     """Remove what ``cluster up`` made, and its directories when nothing else is in them; the paths."""
+    from helios_cli.commands.local import partitions
+
     paths = [cluster.data_dir(one) for one in cluster.nodes]
     paths += [path for one in cluster.members for path in (cluster.log_file(one), cluster.pid_file(one))]
-    paths += [cluster.proxy_file, cluster.proxy_token_file] if cluster.proxy is not None else []
+    if cluster.proxy is not None:
+        paths += [cluster.proxy_file, cluster.proxy_token_file, cluster.directory / partitions.NAME]
     paths = [path for path in (*paths, cluster.secret_file, cluster.path) if path.exists()]
     if not dry_run:
         for path in paths:

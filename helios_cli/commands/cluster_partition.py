@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from helios_cli.commands.local.partitions import Link
 
 Groups: TypeAlias = Annotated[
-    str, typer.Argument(metavar="A,B|C", help="Groups of nodes; @primary is one. A single group: from all others.")
+    str,
+    typer.Argument(
+        metavar="A,B|C", help="Groups; names of nodes, @primary, proxy. A single group: from all other nodes."
+    ),
 ]
 
 
@@ -29,14 +32,17 @@ def partition(
 ) -> int:
     """Cut the links between groups of nodes: replication, forwarded writes, heartbeats and votes are lost, silently.
 
-    The nodes run on and take clients. What was cut before stays cut; it outlasts restarts of nodes, until heal. Links
-    of the proxy and of clients are not cut. Only clusters with faults = true in cluster.toml, as cluster up makes them.
+    The nodes run on and take clients. What was cut before stays cut; it outlasts restarts of nodes, until heal. The
+    proxy is on both sides unless it is named. Only clusters with faults = true in cluster.toml, as cluster up makes
+    them.
 
     Examples:
 
         heliosdb-nano cluster partition @primary
 
         heliosdb-nano cluster partition "primary|standby-sync,standby-async"
+
+        heliosdb-nano cluster partition "primary,proxy|standby-sync,standby-async,observer"
 
         heliosdb-nano cluster partition "standby-sync|primary" --one-way --dry-run
     """
@@ -83,7 +89,9 @@ def _groups(doing: Acts, text: str) -> list[list[str]]:
     Raises:
         HeliosError: an unknown name. BadParameter: a name twice, or an empty group.
     """
-    groups = [[doing.node(name.strip()).name for name in group.split(",") if name.strip()] for group in text.split("|")]
+    groups = [
+        [doing.member(name.strip()).name for name in group.split(",") if name.strip()] for group in text.split("|")
+    ]
     named = [name for group in groups for name in group]
     if len(groups) == 1:
         groups.append([one.name for one in doing.cluster.nodes if one.name not in named])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from support.local_clusters import LEAN, Capture, asked, base_port, call, end_clusters, settle_in
 from support.node_process import wait_until
@@ -41,7 +43,7 @@ def status(capsys: Capture) -> Any:
 @pytest.mark.slow
 def test_the_majority_elects_and_the_old_primary_follows_when_healed(capsys: Capture) -> None:
     asked(capsys, *LEAN, "--nodes", 3, "--mode", "quorum", "--base-port", base_port())
-    wait_until(lambda: len(asked(capsys, "topology")["voters"]) == 3, "all of them vote", 30)
+    wait_until(lambda: len(asked(capsys, "topology")["voters"]) == 3, "all of them vote", 60)
     asked(capsys, "workload", "run", "--duration", 0.3, "--rate", 0, "-c", 2, "--ledger", "x.ledger")
     others = ["standby-quorum", "standby-quorum-2"]
     dry = asked(capsys, "cluster", "partition", "@primary", "--dry-run")
@@ -49,7 +51,7 @@ def test_the_majority_elects_and_the_old_primary_follows_when_healed(capsys: Cap
     cut_now = asked(capsys, "cluster", "partition", f"primary|{','.join(others)}")["cut"]
     assert cut_now == sorted(dry["links"])
 
-    wait_until(lambda: status(capsys)["primary"] in others, "one of the majority leads", 30)
+    wait_until(lambda: status(capsys)["primary"] in others, "one of the majority leads", 60)
     cut = status(capsys)
     assert cut["nodes"][0]["state"] == "deposed" and len(cut["cut"]) == 4
     assert "cut: primary x standby-quorum, primary x standby-quorum-2" in call(capsys, "cluster", "status")[1]
@@ -60,7 +62,7 @@ def test_the_majority_elects_and_the_old_primary_follows_when_healed(capsys: Cap
     acts.kill("primary")
     acts.start("primary", wait=False)
     log = acts.cluster.log_file(acts.cluster.node("primary"))
-    wait_until(lambda: log.read_text().count("links are cut on purpose") == 2, "what is cut stays cut", 30)
+    wait_until(lambda: log.read_text().count("links are cut on purpose") == 2, "what is cut stays cut", 60)
     assert asked(capsys, "cluster", "heal")["cut"] == []
 
     def healed() -> bool:
@@ -68,7 +70,7 @@ def test_the_majority_elects_and_the_old_primary_follows_when_healed(capsys: Cap
         sums = {one["database_checksum"] for one in seen["nodes"]}
         return seen["healthy"] and len(sums) == 1 and seen["nodes"][0]["role"] == "standby"
 
-    wait_until(healed, "the old primary is a standby with the same pages", 30)
+    wait_until(healed, "the old primary is a standby with the same pages", 60)
     assert asked(capsys, "workload", "ledger", "verify", "x.ledger", "--port", port_of(status(capsys)))["passed"]
 
 
@@ -88,14 +90,12 @@ def test_one_way_and_what_is_refused(capsys: Capture) -> None:
 
     acts.cut("primary", "standby-semi-sync", one_way=True)
     assert acts.cuts() == [("primary", "standby-semi-sync")]
-    wait_until(lambda: state() not in ("streaming", "catchup"), "the standby hears nothing", 30)
+    wait_until(lambda: state() not in ("streaming", "catchup"), "the standby hears nothing", 60)
     acts.cut("standby-semi-sync", "@primary", one_way=True)
     acts.heal("primary", "standby-semi-sync")
     assert acts.cuts() == []
-    wait_until(lambda: state() == "streaming", "it follows again", 30)
+    wait_until(lambda: state() == "streaming", "it follows again", 60)
 
-    with pytest.raises(HeliosError, match="links of the proxy cannot be cut"):
-        acts.cut("proxy", "primary")
     for wrong in ("primary|primary", "primary|", "primary,standby-semi-sync"):
         code, _, err = call(capsys, "cluster", "partition", wrong)
         assert code == 2 and "groups are written" in err
@@ -118,3 +118,43 @@ def test_one_way_and_what_is_refused(capsys: Capture) -> None:
     with pytest.raises(HeliosError, match="faults is true or false, not 7"):
         clusterfile.load(None)
     path.write_text(text)
+
+
+def busy(capsys: Capture) -> int:
+    """Clients of the proxy for whom something is under way or waits."""
+    return sum(one["state"] != "idle" for one in asked(capsys, "proxy", "clients"))
+
+
+@pytest.mark.slow
+def test_a_write_through_a_proxy_on_the_lesser_side_waits_until_it_is_healed(capsys: Capture) -> None:
+    found = asked(capsys, "cluster", "up", "--modes", "quorum", "--base-port", base_port())
+    wait_until(lambda: len(asked(capsys, "topology")["voters"]) == 3, "all of them vote", 60)
+    port = found["proxy"]["ports"]["pg"]
+    acts = Acts(clusterfile.load(None))
+    path = acts.cluster.proxy_file
+    path.write_text(path.read_text().replace("write_timeout_secs = 30", "write_timeout_secs = 100"))
+    asked(capsys, "proxy", "reload")
+    with psycopg.connect(f"host=127.0.0.1 port={port} user=helios dbname=heliosdb", autocommit=True) as client:
+        client.execute("CREATE TABLE t (n int PRIMARY KEY)")
+        asked(capsys, "cluster", "partition", "primary,proxy|standby-quorum,observer")
+        assert ("proxy", "standby-quorum") in acts.cuts() and ("proxy", "primary") not in acts.cuts()
+        wait_until(lambda: acts.primary() == "standby-quorum", "the other side leads", 60)
+        writing = threading.Thread(target=client.execute, args=("INSERT INTO t VALUES (1)",), daemon=True)
+        writing.start()
+        wait_until(lambda: busy(capsys) == 1, "the proxy has it", 60)
+        with psycopg.connect(f"host=127.0.0.1 port={port_of(status(capsys))} user=helios dbname=heliosdb") as other:
+            row = other.execute("SELECT count(*) FROM t").fetchone()
+            assert row == (0,) and writing.is_alive(), "nobody has acknowledged it"
+        acts.heal("proxy")
+        assert all("proxy" not in link for link in acts.cuts()) and acts.cuts()
+        writing.join(60)
+        assert not writing.is_alive(), "the proxy has found the new primary"
+        row = client.execute("SELECT count(*) FROM t").fetchone()
+        assert row == (1,)
+    acts.heal()
+    path.write_text(path.read_text().replace("allow_faults = true", ""))
+    with pytest.raises(Refused, match="the proxy does not let its links be cut"):
+        acts.cut("proxy", "primary")
+    path.write_text(path.read_text() + '\n[backend_tls]\nmode = "require"\n')
+    path.write_text(path.read_text().replace("[proxy]", "[proxy]\nallow_faults = true"))
+    assert "does not go with" in call(capsys, "proxy", "check", "--config", path)[2]

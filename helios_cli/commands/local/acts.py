@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from helios_cli.commands.local import launch, observation, partitions, processes
-from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, LocalProxy, Member
+from helios_cli.commands.local.clusterfile import LocalCluster, LocalProxy, Member
 from helios_cli.commands.local.launch import Saw, Tell
 from helios_cli.commands.local.observation import Observation
 from helios_cli.commands.local.processes import Process
@@ -51,16 +51,6 @@ class Acts:
                 hint="Name the node; heliosdb-nano cluster status shows them.",
             )  # fmt: skip
         return self.cluster.node(leader)
-
-    def node(self, name: str) -> LocalNode:
-        """The node that is meant, which the proxy is not. Raises HeliosError (0A000)."""
-        member = self.member(name)
-        if isinstance(member, LocalProxy):
-            raise HeliosError(
-                "links of the proxy cannot be cut", sqlstate="0A000",
-                hint=f"heliosdb-nano cluster freeze {member.name} has it do nothing.",
-            )  # fmt: skip
-        return member
 
     def process(self, name: str) -> Process | None:
         """What runs it; None when it is down."""
@@ -132,17 +122,19 @@ class Acts:
         return process
 
     def cut(self, a: str, b: str, *, one_way: bool = False) -> None:
-        """Cut the link between two nodes, silently: neither connection ends. ``one_way``: what ``a`` sends to ``b``.
+        """Cut the link between two nodes, or of the proxy with one, silently: no connection ends.
+
+        ``one_way``: what ``a`` sends to ``b`` alone is lost.
 
         Raises:
-            Refused: the cluster was not started for it. HeliosError: a name is none of a node, or one cannot be told.
+            Refused: the cluster was not started for it. HeliosError: a node cannot be told.
         """
-        pair = [[self.node(name).name] for name in (a, b)]
+        pair = [[self.member(name).name] for name in (a, b)]
         partitions.change(self.cluster, cut=partitions.links(pair, one_way=one_way))
 
     def heal(self, a: str | None = None, b: str | None = None) -> None:
         """Mend the link between two nodes, all links of one, or all. What is not cut is left alone."""
-        names = {self.node(name).name for name in (a, b) if name is not None}
+        names = {self.member(name).name for name in (a, b) if name is not None}
         wanted = [link for link in self.cuts() if names <= set(link)]
         partitions.change(self.cluster, heal=wanted if names else None)
 

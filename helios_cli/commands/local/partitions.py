@@ -9,16 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from helios_cli.commands import _admin, _http
 from helios_cli.commands._errors import Refused
 from helios_cli.commands.local import faces, processes
-from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, write_text
+from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy, Member, write_text
+from helios_cli.engine.config.proxy_load import load_proxy
 from helios_cli.engine.errors import ConfigError, HeliosError
 
 NAME: Final = "cuts.json"
-"""In the data directory of every node, which reads it when it starts."""
+"""In the data directory of every node, which reads it when it starts; the proxy's is beside proxy.toml."""
 
 ASK_S: Final = 5.0
 POLL_S: Final = 0.1
@@ -36,16 +37,17 @@ def links(groups: Sequence[Sequence[str]], *, one_way: bool = False) -> list[Lin
 
 
 def cut_links(cluster: LocalCluster) -> list[Link]:
-    """What is cut now, by the nodes' own files; sorted."""
-    found = {link for node in cluster.nodes for link in _read(_file(cluster, node))}
-    return sorted(found)
+    """What is cut now, by the files of the nodes and of the proxy; sorted."""
+    return sorted({link for one in cluster.members for link in _read(_file(cluster, one))})
 
 
 def change(cluster: LocalCluster, *, cut: Iterable[Link] = (), heal: Iterable[Link] | None = ()) -> list[Link]:
-    """Cut some links more, and mend some (None: all); what is cut then. A node that is down finds it when it starts.
+    """Cut some links more, and mend some (None: all); what is cut then. Who is down finds it when it starts.
+
+    Nodes have done it when this returns; the proxy does it at once, by its file.
 
     Raises:
-        Refused: the nodes were not started for it. HeliosError: a node does not answer, or the file is not in order.
+        Refused: the processes were not started for it. HeliosError: a node does not answer, or a file is not in order.
     """
     with _alone(cluster):
         left = set(cut_links(cluster)) - set(heal) if heal is not None else set()
@@ -55,19 +57,34 @@ def change(cluster: LocalCluster, *, cut: Iterable[Link] = (), heal: Iterable[Li
                 f"the nodes of {cluster.path} do not let their links be cut",
                 hint="Write faults = true above [[nodes]] there, and restart the nodes: heliosdb-nano cluster restart.",
             )
-        record = {
-            "lost": [list(link) for link in lost],
-            "places": {one.name: [HOST, one.native_port] for one in cluster.nodes},
-        }
+        if cluster.proxy is not None:
+            _tell_proxy(cluster, cluster.proxy, [link for link in lost if cluster.proxy.name in link])
+        between = [link for link in lost if cluster.proxy is None or cluster.proxy.name not in link]
         with ThreadPoolExecutor(max_workers=min(32, len(cluster.nodes))) as pool:
-            for told in [pool.submit(_tell, cluster, node, record) for node in cluster.nodes]:
+            for told in [pool.submit(_tell, cluster, node, between) for node in cluster.nodes]:
                 told.result()
     return lost
 
 
-def _tell(cluster: LocalCluster, node: LocalNode, record: dict[str, Any]) -> None:
+def _tell_proxy(cluster: LocalCluster, proxy: LocalProxy, lost: Sequence[Link]) -> None:
+    if not lost and not _read(_file(cluster, proxy)):
+        return
+    if lost and not load_proxy({}, str(cluster.proxy_file)).settings.allow_faults:
+        raise Refused(
+            "the proxy does not let its links be cut",
+            hint=f"Write allow_faults = true below [proxy] in {cluster.proxy_file}, and restart it.",
+        )
+    places = {one.name: [HOST, one.pg_port] for one in cluster.data_nodes}
+    write_text(_file(cluster, proxy), json.dumps({"lost": lost, "places": places}) + "\n")
+
+
+def _tell(cluster: LocalCluster, node: LocalNode, lost: Sequence[Link]) -> None:
     """Tell one node; one that starts just now is asked until it answers, or for :data:`ASK_S`."""
-    if not record["lost"] and not _read(_file(cluster, node)):
+    record = {
+        "lost": [list(link) for link in lost],
+        "places": {one.name: [HOST, one.native_port] for one in cluster.nodes},
+    }
+    if not lost and not _read(_file(cluster, node)):
         return  # one that has nothing to mend need not be able to
     end = time.monotonic() + ASK_S
     while (process := processes.find(cluster, node)) is not None:
@@ -92,8 +109,9 @@ def _reach(cluster: LocalCluster, node: LocalNode) -> _admin.Reach:
     return _admin.Reach(node.name, faces.http_address(cluster, node), tokens, secrets)
 
 
-def _file(cluster: LocalCluster, node: LocalNode) -> Path:
-    return cluster.data_dir(node) / NAME
+def _file(cluster: LocalCluster, member: Member) -> Path:
+    directory = cluster.directory if isinstance(member, LocalProxy) else cluster.data_dir(member)
+    return directory / NAME
 
 
 def _read(path: Path) -> set[Link]:

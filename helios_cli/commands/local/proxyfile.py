@@ -27,7 +27,7 @@ def write(cluster: LocalCluster) -> None:
         return
     before = cluster.proxy_file.read_text(encoding="utf-8") if cluster.proxy_file.exists() else None
     try:
-        document = tomlkit.parse(before) if before is not None else _new()
+        document = tomlkit.parse(before) if before is not None else _new(cluster)
         _set_addresses(document, cluster.proxy)
         _set_nodes(document, cluster)
     except (TOMLKitError, AttributeError, TypeError) as error:
@@ -39,7 +39,7 @@ def write(cluster: LocalCluster) -> None:
         write_text(cluster.proxy_file, text)
 
 
-def _new() -> Any:
+def _new(cluster: LocalCluster) -> Any:
     import tomlkit
 
     document = tomlkit.document()
@@ -48,6 +48,8 @@ def _new() -> Any:
     document.add(tomlkit.nl())
     table = tomlkit.table()
     table.update({"listen_addr": "", "admin_addr": "", **DEFAULTS})
+    if cluster.faults:
+        table["allow_faults"] = True
     document["proxy"] = table
     return document
 

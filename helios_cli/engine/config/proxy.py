@@ -42,6 +42,8 @@ class ProxySettings:
     http_port: int = 0
     """0: no HTTP SQL API."""
     allow_insecure_network: bool = False
+    allow_faults: bool = False
+    """Whether its links to nodes can be cut for drills."""
     health_check_interval: float = 5.0
     health_check_timeout: float = 2.0
     failure_threshold: int = 3

@@ -11,7 +11,7 @@ from helios_cli.engine.config.proxy import ProxySettings
 from helios_cli.engine.config.settings import Origin
 
 AT_RESTART: Final = ("listen_host", "listen_port", "admin_host", "admin_port", "http_host", "http_port", "workers",
-                     "log_format")  # fmt: skip
+                     "log_format", "allow_faults")  # fmt: skip
 """Fields that a running proxy keeps as they are."""
 
 

@@ -54,7 +54,8 @@ class Gathered:
 
 def cross_check(found: Gathered) -> list[Problem]:
     """Mistakes that no key makes alone."""
-    return [*_listeners(found), *_nodes(found), *_users(found), *_credentials(found), *_tls(found)]
+    return [*_listeners(found), *_nodes(found), *_users(found), *_credentials(found), *_tls(found),
+            *_faults(found)]  # fmt: skip
 
 
 def _problem(found: Gathered, key: str, message: str, hint: str | None = None, *, warning: bool = False) -> Problem:
@@ -162,3 +163,10 @@ def _tls(found: Gathered) -> list[Problem]:
             for one in ("ca", "cert") if found.value(f"backend_tls.{one}")
         ]  # fmt: skip
     return problems
+
+
+def _faults(found: Gathered) -> list[Problem]:
+    if not found.value("proxy.allow_faults") or found.value("backend_tls.mode") == "disable":
+        return []
+    message = '"allow_faults" does not go with "backend_tls.mode"'
+    return [_problem(found, "proxy.allow_faults", message, "Links to nodes are cut beneath no TLS.")]

@@ -62,6 +62,7 @@ SCALARS: Final = (
     _address("http_addr", "", "HTTP SQL API; empty: there is none."),
     _bool("allow_insecure_network", False, "Let other machines in although nobody has to prove who he is.",
           reload=True),
+    _bool("allow_faults", False, "Let links to nodes be cut for drills (cluster partition)."),
     _number("workers", 1, "Processes that share the port; more than one for a machine of many cores.", 1, 64),
 
     _text("proxy.discover", "host:port of a node; the others are found from it. In place of [[nodes]].", reload=True,

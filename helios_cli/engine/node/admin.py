@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from helios_cli.engine.config.registry import find
 from helios_cli.engine.consensus.config import REFEREE
 from helios_cli.engine.errors import HeliosError, SqlError
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.http_routes import AdminVerb
 from helios_cli.engine.node import explanation, handover
 from helios_cli.engine.node.agreement import until_agreed
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
-from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.promotion import not_the_primary
 from helios_cli.engine.node.reloading import refuse_half
 from helios_cli.engine.node.setting_change import change_setting

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
@@ -29,7 +30,6 @@ from helios_cli.engine.node.join import Beginning, find_beginning
 from helios_cli.engine.node.listener import Listener
 from helios_cli.engine.node.node_tls import NodeTls
 from helios_cli.engine.node.passwords import stored_password
-from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.pipeline import CommitPipeline
 from helios_cli.engine.node.rejoin import finish_last_life
 from helios_cli.engine.node.reloading import reload_node
@@ -477,7 +477,7 @@ def run(settings: Settings) -> int:
     """Run a node to its end; gives the exit code. Raises HeliosError when it cannot start."""
     check_library()
     configure_logging(settings.log_level, settings.log_format)  # type: ignore[arg-type]
-    GATE.open_for(settings, report.node_id(settings))
+    GATE.open_for(settings.data_dir if settings.allow_faults else None, report.node_id(settings))
     interpreter.tune()
     try:
         import uvloop

@@ -20,6 +20,7 @@ from helios_cli.engine.consensus.config import EMBEDDED, ETCD, address
 from helios_cli.engine.consensus.lease import Loyalty
 from helios_cli.engine.consensus.vote import Vote
 from helios_cli.engine.errors import ConfigError, HeliosError, IoFailed
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
@@ -32,7 +33,6 @@ from helios_cli.engine.node.observer_disk import ObserverDisk
 from helios_cli.engine.node.observing import Observing
 from helios_cli.engine.node.peer_address import Callers, OwnAddress, reachable
 from helios_cli.engine.node.peer_door import Door
-from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit
 from helios_cli.engine.node.peer_tls import PeerTls
 from helios_cli.engine.node.pulse import Pulse
@@ -429,5 +429,5 @@ def run(settings: Settings) -> int:
 
 async def _run(settings: Settings) -> int:
     observer = Observer(settings)
-    GATE.open_for(settings, observer.node_id)
+    GATE.open_for(settings.data_dir if settings.allow_faults else None, observer.node_id)
     return await observer.run()

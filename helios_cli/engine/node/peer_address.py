@@ -7,8 +7,8 @@ import ipaddress
 from typing import Final
 
 from helios_cli.engine.config.checks import is_loopback
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.node.peer_call import CONNECT_S
-from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.peer_link import PeerLink
 
 CALLERS_MAX: Final = 64

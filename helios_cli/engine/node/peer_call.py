@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
-from helios_cli.engine.node.peer_gate import GATE
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.node.peer_link import PeerLink
 from helios_cli.engine.node.peer_tls import OtherName, PeerTls
 from helios_cli.engine.wire import peer

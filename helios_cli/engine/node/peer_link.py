@@ -101,7 +101,7 @@ class PeerLink(asyncio.Protocol):
         self.host = ""
         self.error: HeliosError | None = None
         self.mute = False
-        """What is sent is lost on purpose (:mod:`.peer_gate`)."""
+        """What is sent is lost on purpose (``net/gate.py``)."""
         self.deaf = False
         """What comes is lost on purpose."""
         self._serve = serve

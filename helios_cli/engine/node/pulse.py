@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.node.peer_call import CONNECT_S
-from helios_cli.engine.node.peer_gate import GATE
 from helios_cli.engine.node.peer_link import Identity, PeerLink, PeerRefused, admit, introduce
 from helios_cli.engine.node.peer_tls import PeerTls
 from helios_cli.engine.replication import messages

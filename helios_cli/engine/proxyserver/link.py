@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.pgclient import ConnectionLost, certificate_hash
 from helios_cli.engine.proxyserver.backend_login import BackendLogin
 from helios_cli.engine.wire import client, scram
@@ -93,7 +94,7 @@ class Link(asyncio.Protocol):
             tls=account.tls,
         )
         try:
-            await self._loop.create_connection(lambda: self, host, port)
+            await GATE.connect(self._loop, lambda: self, host, port)
             self._write(login.start())
             while True:
                 await self._logged_in

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from helios_cli.engine.config.proxy import ProxySettings
 from helios_cli.engine.config.proxy_change import Change
 from helios_cli.engine.config.proxy_load import LoadedProxy
 from helios_cli.engine.errors import ConfigError, HeliosError, TooManyConnections
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.observe.logs import set_level
 from helios_cli.engine.proxy.console import DATABASE as CONSOLE
@@ -34,6 +36,8 @@ from helios_cli.engine.proxyserver.users import Users
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
+NAME: Final = "proxy"
+"""What it is called where links to nodes are cut."""
 
 PassOn = Callable[[int, bytes], None]
 """Hands a CancelRequest to the worker whose client it is of."""
@@ -63,6 +67,7 @@ class Process:
         self.pass_on: PassOn | None = None
         self.http = HttpServer(SqlRoutes(SqlOverProxy(self.proxy, self.entrance), lambda: health(survey(self.proxy))))
         """Of ``http_addr``."""
+        self._gate: asyncio.Task[None]
         self._consoles: set[Console] = set()
         self._over = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -140,6 +145,9 @@ class Process:
         settings = self.reloading.loaded.settings
         self._take_tls(load_tls(settings))
         server = await self._listen(settings)
+        file = self.reloading.loaded.config_file
+        GATE.open_for(os.path.dirname(os.path.abspath(file)) if settings.allow_faults and file else None, NAME)
+        self._gate = self.loop.create_task(GATE.watch())
         if settings.http_port:
             tls = self.entrance.tls.context if self.entrance.tls is not None else None
             await listen_http(
@@ -154,6 +162,7 @@ class Process:
             await self._over.wait()
         finally:
             log.info("heliosdb-proxy stops, with %d clients", len(self.proxy.clients))
+            self._gate.cancel()
             server.close()
             self.entrance.close()
             await self.proxy.drain(self.proxy.settings.shutdown_timeout, self._at_once)

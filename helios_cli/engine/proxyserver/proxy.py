@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.proxy import ProxySettings
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.observe.loop_monitor import LoopMonitor
 from helios_cli.engine.observe.metrics import Registry
 from helios_cli.engine.proxy.classify import Classes
@@ -317,6 +318,7 @@ class Proxy:
         try:
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(CANCEL_S):
+                    await GATE.passes(backend.node.host, backend.node.port)
                     reader, writer = await asyncio.open_connection(backend.node.host, backend.node.port)
                     try:
                         writer.write(wire.cancel_request(backend.pid, backend.key))

@@ -1,25 +1,25 @@
-"""Links to other nodes that are cut on purpose, for drills: bytes are lost, and no connection comes to an end.
+"""Links to nodes that are cut on purpose, for drills: bytes are lost, and no connection comes to an end.
 
 Every connection between two nodes has one that called, who knows whom it called: the gate is on its side alone, in both
-directions. It is shut only on nodes that run with ``allow_faults``, and what is cut outlives a restart, as a broken
-network would: ``cuts.json`` in the data directory says it.
+directions. So it is with the proxy. It is shut only in processes that run with ``allow_faults``, and what is cut
+outlives a restart, as a broken network would: ``cuts.json`` in the data directory, or beside proxy.toml, says it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 
 from helios_cli.engine.config.checks import is_loopback
-from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import HeliosError, SqlError
 
 log = logging.getLogger(__name__)
@@ -96,21 +96,26 @@ class Gate:
         self._calls: weakref.WeakKeyDictionary[Gated, _Call] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def open_for(self, settings: Settings, node_id: str) -> None:
-        """Take what was cut before a restart, where faults are allowed; else nothing can be."""
-        self._own, self._path, self._cuts = node_id, None, Cuts()
-        if not settings.allow_faults:
+    def open_for(self, directory: str | None, own: str) -> None:
+        """Take what was cut before a restart; None: nothing can be cut here. ``own`` is the name of this process."""
+        self._own, self._path, self._cuts = own, None, Cuts()
+        if directory is None:
             return
-        self._path = Path(settings.data_dir) / NAME
-        try:
-            self._cuts = Cuts.of(msgspec.json.decode(self._path.read_bytes()))
-        except FileNotFoundError:
-            return
-        except (OSError, msgspec.DecodeError, HeliosError) as error:
-            log.warning("%s is left out: %s", self._path, error)
-            return
+        self._path = Path(directory) / NAME
+        self._cuts = self._kept()
         if self._cuts.lost:
             log.warning("links are cut on purpose: %s", self.told())
+
+    def _kept(self) -> Cuts:
+        """What the file says; nothing when there is none, or none that can be read."""
+        assert self._path is not None
+        try:
+            return Cuts.of(msgspec.json.decode(self._path.read_bytes()))
+        except FileNotFoundError:
+            return Cuts()
+        except (OSError, msgspec.DecodeError, HeliosError) as error:
+            log.warning("%s is left out: %s", self._path, error)
+            return Cuts()
 
     def told(self) -> str:
         """Which of the node's own links are cut, in words; empty for none."""
@@ -135,16 +140,51 @@ class Gate:
         aside = self._path.with_suffix(".new")
         aside.write_bytes(msgspec.json.encode(cuts.record()))
         aside.replace(self._path)
-        with self._lock:
-            self._cuts = cuts
-            for link, call in tuple(self._calls.items()):
-                self._apply(link, call)
-        told = self.told()
+        told = self._take(cuts)
         if told:
             tell("links_cut", f"links are cut on purpose: {told}", severity="warning")
         elif before:
             tell("links_mended", f"links are no longer cut: {before}")
         return cuts.record()
+
+    def _take(self, cuts: Cuts) -> str:
+        with self._lock:
+            self._cuts = cuts
+            for link, call in tuple(self._calls.items()):
+                self._apply(link, call)
+        return self.told()
+
+    async def watch(self) -> None:
+        """Go by the file as others write it; runs until cancelled. Where nothing can be cut it comes back at once."""
+        stamp = self._stamp()
+        while self._path is not None:
+            await asyncio.sleep(LOOK_S)
+            found = self._stamp()
+            if found != stamp:
+                stamp, before = found, self.told()
+                told = self._take(self._kept())
+                if told != before:
+                    log.warning("links are cut on purpose: %s", told or "none any more")
+
+    def _stamp(self) -> tuple[int, int]:
+        """Tells one content of the file from the next, since each is a file of its own."""
+        try:
+            found = os.stat(self._path or "")
+        except OSError:
+            return 0, 0
+        return found.st_ino, found.st_mtime_ns
+
+    async def connect(
+        self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], host: str, port: int
+    ) -> None:
+        """``create_connection`` through the gate, for protocols that know nothing of it. Raises OSError."""
+        if self._path is None:
+            await loop.create_connection(factory, host, port)
+            return
+        await self.passes(host, port)
+        line = Line(factory())
+        await loop.create_connection(lambda: line, host, port)
+        self.called(line, host, port)
 
     async def passes(self, host: str, port: int) -> None:
         """Come back when a call to a place may be made, as TCP does that gets no answer: for its time-out at least."""
@@ -175,5 +215,74 @@ def _told(own: str, other: str, mute: bool, deaf: bool) -> str:
     return f"{own} {arrow} {other}"
 
 
+class Line(asyncio.Protocol):
+    """Between a connection that may be cut and the protocol that it has, which may change."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self.protocol: asyncio.BaseProtocol = protocol
+        self.mute = self.deaf = False
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.protocol.connection_made(cast(asyncio.Transport, LineTransport(self, self._transport)))
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the other side."""
+        if not self.deaf:
+            cast(asyncio.Protocol, self.protocol).data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """The other side sends nothing more."""
+        return cast(asyncio.Protocol, self.protocol).eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self.protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The other side does not keep up."""
+        self.protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self.protocol.resume_writing()
+
+    def cut_off(self) -> None:
+        """End it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class LineTransport:
+    """The transport as the protocol of a :class:`Line` has it: what it writes may be lost."""
+
+    def __init__(self, line: Line, transport: asyncio.Transport) -> None:
+        self.real = transport
+        self._line = line
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, or lose them."""
+        if not self._line.mute:
+            self.real.write(data)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        """Send several pieces, or lose them."""
+        if not self._line.mute:
+            self.real.writelines(pieces)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Another protocol has the connection from here on."""
+        self._line.protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Who has it."""
+        return self._line.protocol
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
 GATE: Final = Gate()
-"""Of this process: it runs one node."""
+"""Of this process: it runs one node, or a proxy."""
