@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -220,6 +221,18 @@ def test_a_number_that_was_given_to_another_process_is_never_signalled(tmp_path:
     finally:
         other.kill()
         other.wait()
+
+
+def test_a_process_is_there_until_its_last_thread_has_ended() -> None:
+    program = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); "
+    program += "print(1, flush=True); ctypes.CDLL(None).pthread_exit(None)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"1\n"
+        process = processes.identify(other.pid)
+        assert process is not None
+        wait_until(lambda: "Z (zombie)" in Path(f"/proc/{other.pid}/status").read_text(), "the first has ended")
+        assert process.state == "running" and not process.wait_gone(0)
+        assert process.send(signal.SIGKILL) and process.wait_gone(30)
 
 
 def test_a_narrow_terminal_sees_fewer_columns() -> None:

@@ -33,7 +33,7 @@ class Process:
     def state(self) -> str:
         """``running``, ``frozen`` or ``gone``."""
         letter, ticks = _stat(self.pid)
-        if ticks != self.start_ticks or letter in "ZX":
+        if ticks != self.start_ticks or letter == "X" or (letter == "Z" and not _has_threads(self.pid)):
             return "gone"
         return "frozen" if letter in "Tt" else "running"
 
@@ -81,6 +81,14 @@ def _stat(pid: int) -> tuple[str, int]:
         return fields[0], int(fields[19])
     except (OSError, IndexError, ValueError):
         return "X", -1
+
+
+def _has_threads(pid: int) -> bool:
+    """Whether threads of a process are left whose first one has ended: they hold its ports and files until they end."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
+    except OSError:
+        return False
 
 
 def _boot_id() -> str:
