@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import random
 import secrets
 import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from helios_cli.commands import _options
+from helios_cli.commands import _options, workload_verbs
 from helios_cli.commands._errors import ExitCode
+from helios_cli.commands._load_options import (
+    Clients,
+    Database,
+    DryRun,
+    Duration,
+    Hosts,
+    Password,
+    Port,
+    SslMode,
+    Timeout,
+    User,
+    check_table,
+    find_hosts,
+)
 from helios_cli.commands._output import print_json
 
 if TYPE_CHECKING:
@@ -29,33 +41,12 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False, help="Put load on a node or a cluster, and count what it acknowledged.", no_args_is_help=True
 )
-ledger_app = typer.Typer(help="Look into the ledger of a run, and check it against a node.", no_args_is_help=True)
+ledger_app = typer.Typer(help="Write a ledger, look into it, and check it against a node.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
 
-CONNECT_S = 2.0
-"""Longest wait for a login where several hosts can be tried."""
-
-Text = str | None
-Hosts = Annotated[
-    Text,
-    typer.Option(
-        "--host",
-        "-h",
-        metavar="HOST:PORT,...",
-        help="Where to connect; the next when one cannot serve (PGHOST). \\[the nodes of cluster.toml]",
-    ),
-]
-Port = Annotated[int | None, typer.Option("--port", "-p", min=1, max=65535, help="Port of hosts without one (PGPORT).")]
-User = Annotated[Text, typer.Option("--username", "--user", "-U", help="Role (PGUSER). \\[helios]")]
-Database = Annotated[Text, typer.Option("--dbname", "-d", metavar="NAME", help="Database (PGDATABASE). \\[heliosdb]")]
-Password = Annotated[Text, typer.Option("--password", help="Better: PGPASSWORD.")]
-SslMode = Annotated[Text, typer.Option("--sslmode", help="disable, prefer or require (PGSSLMODE).")]
 LedgerFile = Annotated[Path, typer.Argument(metavar="FILE", help="The ledger that the run wrote.")]
 
 
-Duration = Annotated[
-    float, typer.Option("--duration", metavar="SECONDS", min=0, help="How long; 0: until Ctrl-C or SIGTERM.")
-]
 Interval = Annotated[
     float, typer.Option("--interval", metavar="SECONDS", min=0, help="From one iteration of a client to its next.")
 ]
@@ -65,9 +56,6 @@ Rate = Annotated[
         "--rate", min=0, help="Iterations a second, all clients together, instead of --interval; 0: as fast as they go."
     ),
 ]
-Clients = Annotated[
-    int, typer.Option("--clients", "-c", min=1, max=512, help="Connections that work at the same time.")
-]
 Retry = Annotated[
     float,
     typer.Option(
@@ -76,10 +64,6 @@ Retry = Annotated[
         min=0,
         help="Try a read, or a write that surely did not happen, again for so long.",
     ),
-]
-Timeout = Annotated[
-    float,
-    typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Silence after which a connection is given up."),
 ]
 Reconnect = Annotated[bool, typer.Option("--reconnect", help="A connection for each statement, as psql -c makes one.")]
 Table = Annotated[str, typer.Option("--table", metavar="NAME", help="Where to; made when it is not there.")]
@@ -94,7 +78,6 @@ NewLedger = Annotated[
 Verify = Annotated[
     bool, typer.Option("--verify", help="Check the ledger at the end; exit code 1 when a row is missing.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would do.")]
 
 
 @app.command(context_settings={"help_option_names": ["--help"]})
@@ -136,8 +119,8 @@ def run(
     """
     from helios_cli.commands.load.runner import Load
 
-    hosts = _hosts(host, port, user, dbname, password, sslmode, timeout)
-    _check_table(table)
+    hosts = find_hosts(host, port, user, dbname, password, sslmode, timeout)
+    check_table(table)
     period = interval if rate is None else clients / rate if rate else 0.0
     name = f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
     primary_only = len(hosts) > 1 and not any_node
@@ -151,36 +134,6 @@ def run(
     if outcome is not None and not outcome[1].passed:
         return ExitCode.FAILED
     return ExitCode.OK if not runner.statistics.failed else ExitCode.DEGRADED
-
-
-def _hosts(
-    host: Text, port: int | None, user: Text, dbname: Text, password: Text, sslmode: Text, timeout: float
-) -> list[Target]:
-    """Where to connect: what was named, else the environment, else the cluster's nodes, else the default port."""
-    from helios_cli.commands.load.session import targets
-    from helios_cli.commands.local import clusterfile
-    from helios_cli.commands.sql import make_target
-
-    environ = dict(os.environ)
-    named = host or environ.pop("PGHOST", None)
-    if named is None and port is None and not environ.get("PGPORT") and clusterfile.find(None, environ) is not None:
-        nodes = clusterfile.load(None, environ).data_nodes
-        named = ",".join(f"{clusterfile.HOST}:{one.pg_port}" for one in nodes)
-    base = make_target(
-        environ, None, None, port, user or environ.get("PGUSER") or "helios", dbname, password, sslmode, 5.0
-    )
-    base = replace(base, application_name="heliosdb-workload", read_timeout=timeout)
-    found = targets(named, base)
-    # A node that hangs takes connections and never answers: where there are others, it is not waited for long. A proxy
-    # answers a login when there is a node for it.
-    return [replace(one, timeout=min(timeout, CONNECT_S) if len(found) > 1 else timeout) for one in found]
-
-
-def _check_table(table: str) -> None:
-    from helios_cli.commands.load.session import TABLE_NAME
-
-    if not TABLE_NAME.fullmatch(table):
-        raise typer.BadParameter(f"--table takes a plain name in small letters, not {table!r}")
 
 
 @app.command(context_settings={"help_option_names": ["--help"]})
@@ -215,8 +168,8 @@ def mixed(
     from helios_cli.commands.load.orders import Orders
     from helios_cli.commands.load.session import Session
 
-    hosts = _hosts(host, port, user, dbname, password, sslmode, timeout)
-    _check_table(table)
+    hosts = find_hosts(host, port, user, dbname, password, sslmode, timeout)
+    check_table(table)
     if dry_run:
         places = ", ".join(f"{one.host}:{one.port}" for one in hosts)
         typer.echo(f"table {table} is dropped and made anew on {places}, and used for {duration:g} s")
@@ -406,7 +359,7 @@ def ledger_verify(
     """
     from helios_cli.commands.load import account
 
-    target, found, ledger = _check(file, _hosts(host, port, user, dbname, password, sslmode, timeout))
+    target, found, ledger = _check(file, find_hosts(host, port, user, dbname, password, sslmode, timeout))
     if as_json:
         print_json(account.record(found, target, ledger))
     else:
@@ -435,3 +388,10 @@ def ledger_show(file: LedgerFile, as_json: _options.Json = False) -> int:
         for name, value in record.items():
             typer.echo(f"{name}: {('yes' if value else 'no') if isinstance(value, bool) else value}")
     return ExitCode.OK
+
+
+app.command()(workload_verbs.bank)
+app.command()(workload_verbs.ycsb)
+app.command()(workload_verbs.tpcb)
+app.command()(workload_verbs.script)
+ledger_app.command("run")(workload_verbs.ledger_run)

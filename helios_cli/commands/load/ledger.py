@@ -63,13 +63,17 @@ class LedgerWriter:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write ``end`` when all went well, sync, close; an error of the file is raised here at the latest."""
-        if kind is None:
+        self.finish(complete=kind is None)
+
+    def finish(self, *, complete: bool = True) -> None:
+        """The run is over: ``complete`` writes ``end``. Raises OSError: of a complete one not everything is written."""
+        if complete:
             self.add("end")
         self._done.set()
         self._thread.join()
         self._sync()
         os.close(self._file)
-        if self._error is not None and kind is None:
+        if self._error is not None and complete:
             raise self._error
 
     def add(self, line: str) -> None:

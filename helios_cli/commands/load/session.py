@@ -105,6 +105,16 @@ class Session:
             if self._reconnects:
                 self.close()
 
+    def roll_back(self) -> None:
+        """Out of the transaction in hand, if there is one; a connection that does not take that is ended."""
+        client = self._client
+        if client is None or (client.ready and client.transaction_status == "I"):
+            return
+        try:
+            client.execute("ROLLBACK")
+        except HeliosError:
+            self.close()
+
     def close(self) -> None:
         """End the connection; the next statement makes another."""
         if self._client is not None:
