@@ -27,7 +27,7 @@ _heliosdb_nano() {
         " cluster partition") words="--one-way --dir --dry-run --json --help" ;;
         " cluster heal") words="--dir --dry-run --json --help" ;;
         " cluster down") words="--dir --timeout --kill --delete --wipe --yes --dry-run --json --help" ;;
-        " monitor") words="--node --data-dir --config --ca --token-file --cluster-secret-file --dir --host --port --proxy --proxy-config --interval --theme --once --json --help" ;;
+        " monitor") words="--node --data-dir --config --ca --token-file --cluster-secret-file --dir --host --port --proxy --proxy-config --interval --theme --once --record --replay --json --help" ;;
         " topology") words="--node --data-dir --config --ca --json --help" ;;
         " switchover") words="--node --data-dir --config --ca --token-file --cluster-secret-file --to --timeout --dry-run --json --help" ;;
         " promote") words="--node --data-dir --config --ca --token-file --cluster-secret-file --allow-data-loss --timeout --dry-run --json --help" ;;

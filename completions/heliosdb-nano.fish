@@ -310,6 +310,8 @@ complete -c heliosdb-nano -n '__fish_seen_subcommand_from monitor' -l proxy-conf
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from monitor' -l interval -d 'Between two looks.'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from monitor' -l theme -d 'Colours'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from monitor' -l once -d 'Print one frame as text, and end.'
+complete -c heliosdb-nano -n '__fish_seen_subcommand_from monitor' -l record -d 'Keep what is seen in a new file.'
+complete -c heliosdb-nano -n '__fish_seen_subcommand_from monitor' -l replay -d 'Show what such a file holds.'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from monitor' -l json -d 'JSON on standard output, errors as JSON too.'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from monitor' -l help -d 'Show the help'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from topology' -l node -d 'HTTP address of a node, or its name in cluster.toml.'

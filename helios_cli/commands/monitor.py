@@ -6,6 +6,8 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -42,6 +44,8 @@ ProxyConfig = Annotated[
 Interval = Annotated[float, typer.Option("--interval", metavar="SECONDS", min=0.1, max=60, help="Between two looks.")]
 Theme = Annotated[str | None, typer.Option("--theme", metavar="dark|light", help="Colours. \\[dark]")]
 Once = Annotated[bool, typer.Option("--once", help="Print one frame as text, and end.")]
+Record = Annotated[str | None, typer.Option("--record", metavar="FILE", help="Keep what is seen in a new file.")]
+Replayed = Annotated[str | None, typer.Option("--replay", metavar="FILE", help="Show what such a file holds.")]
 
 
 @app.command()
@@ -56,6 +60,8 @@ def monitor(
     interval: Interval = 1.0,
     theme: Theme = None,
     once: Once = False,
+    record: Record = None,
+    replay: Replayed = None,
     as_json: _options.Json = False,
 ) -> int:
     """A cluster on one screen: nodes, lag, topology, events, proxy, logs, SQL, and the verbs that move the lead.
@@ -73,27 +79,58 @@ def monitor(
         heliosdb-nano monitor --once
 
         heliosdb-nano monitor --once --json
+
+        heliosdb-nano monitor --record drill.monitor
+
+        heliosdb-nano monitor --replay drill.monitor --interval 0.2
     """
     if theme not in (None, "dark", "light"):
         raise typer.BadParameter(f"--theme is dark or light, not {theme!r}")
     if not once and (as_json or not sys.stdout.isatty() or not sys.stdin.isatty()):
         raise ConfigError("the monitor needs a terminal", hint="--once prints one frame as text, with --json as JSON.")
-    from helios_cli.commands.monitoring import finding
-
-    gateway = finding.gateway(asked, directory, host, port, proxy, proxy_config)
+    gateway, wall = _gateway(asked, (directory, host, port, proxy, proxy_config), once, record, replay)
     try:
-        if once:
-            gateway.patience_s = ONCE_PATIENCE_S
-            return _once(gateway, as_json)
-        return _run(gateway, interval, theme)
+        return _once(gateway, as_json) if once else _run(gateway, interval, theme, wall)
     finally:
         gateway.close()
 
 
-def _run(gateway: Gateway, interval_s: float, theme: str | None) -> int:
-    from helios_cli.tui.app import MonitorApp  # Textual takes longer to import than all the rest
+def _gateway(
+    asked: Asked,
+    where: tuple[str | None, str | None, int | None, str | None, str | None],
+    once: bool,
+    record: str | None,
+    replay: str | None,
+) -> tuple[Gateway, Callable[[], float]]:
+    """The way to what is to be seen, and the clock by which it is.
 
-    MonitorApp(gateway, interval_s=interval_s, theme_name=theme or "dark").run()
+    Raises:
+        HeliosError: it cannot be found, read or written.
+    """
+    from helios_cli.tui.recording import Recorder, Replay
+
+    if replay is not None:
+        if record is not None:
+            raise ConfigError("--record and --replay do not go together")
+        played = Replay(replay)
+        while once and played.left > 2:
+            played.sample()
+        return played, played.now_s
+    from helios_cli.commands.monitoring import finding
+
+    found = finding.gateway(asked, *where)
+    if once:
+        found.patience_s = ONCE_PATIENCE_S
+    return (found if record is None else Recorder(found, record)), time.time
+
+
+def _run(gateway: Gateway, interval_s: float, theme: str | None, wall: Callable[[], float]) -> int:
+    from helios_cli.tui.app import MonitorApp  # Textual takes longer to import than all the rest
+    from helios_cli.tui.sqlhistory import SqlHistory
+
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    history = SqlHistory(Path(state) / "heliosdb" / "monitor_history")
+    MonitorApp(gateway, interval_s=interval_s, theme_name=theme or "dark", clock=wall, sql_history=history).run()
     return ExitCode.OK
 
 

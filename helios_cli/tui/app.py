@@ -10,24 +10,28 @@ from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
-from textual.widgets import ContentSwitcher, DataTable, Footer, Static
+from textual.widgets import ContentSwitcher, DataTable, Footer, Input, Static
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui import frame, proxyview, topology, words
+from helios_cli.tui.curves import MEASURES, WINDOW
 from helios_cli.tui.gateway import Act, Gateway
 from helios_cli.tui.history import Happening, History
 from helios_cli.tui.keys import KEYS
 from helios_cli.tui.lines import Line
-from helios_cli.tui.messages import CarriedOut, LogRead, Planned, Sampled
-from helios_cli.tui.nodetable import SPARK, Scene
+from helios_cli.tui.messages import CarriedOut, LogRead, Planned, Sampled, SqlRun
+from helios_cli.tui.nodetable import LOOKS, Scene
 from helios_cli.tui.palette import PALETTES
 from helios_cli.tui.screens.dialog import Dialog, Question
 from helios_cli.tui.screens.pages import help_lines, node_lines
 from helios_cli.tui.snapshot import Snapshot
+from helios_cli.tui.sqlhistory import SqlHistory
 from helios_cli.tui.themes import theme
 from helios_cli.tui.timetravel import TimeTravel
 from helios_cli.tui.widgets.bars import Tab, Tabs
 from helios_cli.tui.widgets.base import Lines, Panel
+from helios_cli.tui.widgets.charts import Chart, Charts
+from helios_cli.tui.widgets.console import Console, StatementInput
 from helios_cli.tui.widgets.nodes import NodeTable
 
 TICK_S = 0.5
@@ -59,6 +63,7 @@ class MonitorApp(App[None]):
         interval_s: float = 1.0,
         theme_name: str = "dark",
         clock: Callable[[], float] = time.time,
+        sql_history: SqlHistory | None = None,
     ) -> None:
         super().__init__()
         self.gateway = gateway
@@ -70,6 +75,7 @@ class MonitorApp(App[None]):
         """Looks that have come back."""
         self._interval_s = interval_s
         self._clock = clock
+        self._sql_history = sql_history or SqlHistory()
         self._filter = 0
         self._newest_log: tuple[str, list[str] | HeliosError] = ("", [])
         for palette in PALETTES.values():
@@ -85,11 +91,17 @@ class MonitorApp(App[None]):
             yield Static("", id="place", markup=False)
         with ContentSwitcher(id="views", initial="overview"):
             with Container(id="overview"):
-                yield Panel("Topology", id="topology")
+                with Container(id="picture"):
+                    yield Panel("Topology", id="topology")
+                    with Horizontal(id="trends"):
+                        yield Chart(MEASURES[0])
+                        yield Chart(MEASURES[1])
                 yield Panel("Events", id="happened")
             yield Panel("Events", id="events")
             yield Panel("Proxy", id="proxy")
             yield Panel("Log", id="log")
+            yield Console(self._sql_history)
+            yield Charts()
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -97,6 +109,7 @@ class MonitorApp(App[None]):
         self.query_one(NodeTable).focus()
         self.query_one(Tabs).choose(self.view)
         self.query_one("#heading", Lines).draw(lambda width, _: [self._heading(width)])
+        self.query_one(Console).show("", None)
         self.set_interval(self._interval_s, self.action_refresh_now)
         self.set_interval(TICK_S, self._tick)
         self.action_refresh_now()
@@ -137,7 +150,7 @@ class MonitorApp(App[None]):
         """What is shown, and what came before it."""
         if self.snapshot is None:
             return None
-        return Scene(self.snapshot, self.history.window(self.time.index, SPARK), self.now_s)
+        return Scene(self.snapshot, self.history.window(self.time.index, LOOKS), self.now_s)
 
     def show(self) -> None:
         """Draw all that can be seen."""
@@ -174,6 +187,11 @@ class MonitorApp(App[None]):
             lambda width, _: [*frame.alarm_lines(alarms, width), *self._event_lines(scene, width, 100)]
         )
 
+        if self.screen_stack[0].has_class("-wide"):
+            window = self.history.window(self.time.index, WINDOW)
+            for chart in self.query("#trends Chart").results(Chart):
+                chart.show(window)
+
     def _show_events(self, scene: Scene) -> None:
         self.query_one("#events", Panel).draw(lambda width, _: self._event_lines(scene, width, 500))
 
@@ -186,6 +204,12 @@ class MonitorApp(App[None]):
         panel = self.query_one("#log", Panel)
         panel.border_title = f"Log of {name}" if name else "Log"
         panel.draw(lambda width, _: frame.log_lines(outcome, width))
+
+    def _show_charts(self, scene: Scene) -> None:
+        self.query_one(Charts).show(self.history.window(self.time.index, WINDOW))
+
+    def _show_sql(self, scene: Scene) -> None:
+        self.query_one(Console).aim(self.chosen)
 
     def events(self) -> list[Happening]:
         """Those that the filter lets through, up to the time that is shown; newest first."""
@@ -207,6 +231,7 @@ class MonitorApp(App[None]):
         self.query_one(Tabs).choose(view)
         if view == "log":
             self._read_log_of_chosen()
+        self.set_focus(self.query_one(StatementInput) if view == "sql" else self.query_one(NodeTable))
         self.call_after_refresh(self.show)
 
     @on(Tab.Chosen)
@@ -229,6 +254,8 @@ class MonitorApp(App[None]):
     def _another(self) -> None:
         if self.view == "log":
             self._read_log_of_chosen()
+        elif self.view == "sql":
+            self.query_one(Console).aim(self.chosen)
 
     @property
     def chosen(self) -> str:
@@ -239,6 +266,13 @@ class MonitorApp(App[None]):
         """Dark, or light."""
         self.theme = PALETTES["light" if self.current_theme.dark else "dark"].name
         self.call_after_refresh(self.show)
+
+    def action_charts(self) -> None:
+        """The charts, or those behind the ones that are shown."""
+        if self.view == "charts":
+            self.query_one(Charts).next()
+        else:
+            self.action_view("charts")
 
     def action_filter(self) -> None:
         """Fewer events, then all again."""
@@ -340,6 +374,30 @@ class MonitorApp(App[None]):
             question.show_refusal(outcome)
         else:
             question.show_result(outcome)
+
+    # SQL ------------------------------------------------------------------------------------------------------------
+
+    @on(Input.Submitted)
+    def _submitted(self, message: Input.Submitted) -> None:
+        text = message.value.strip()
+        if not text:
+            return
+        self._sql_history.add(text)
+        message.input.value = ""
+        self.query_one(Console).show(text, None)
+        self._run_sql(self.chosen, text)
+
+    @work(thread=True, exclusive=True, group="sql", exit_on_error=False)
+    def _run_sql(self, node: str, text: str) -> None:
+        try:
+            self.post_message(SqlRun(text, self.gateway.sql(node, text)))
+        except HeliosError as error:
+            self.post_message(SqlRun(text, error))
+
+    @on(SqlRun)
+    def _sql_run(self, message: SqlRun) -> None:
+        if self._stands:
+            self.query_one(Console).show(message.text, message.outcome)
 
     # Logs -----------------------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def heading(snapshot: Snapshot, now_s: float, width: int) -> Line:
 def frame(history: History, now_s: float, width: int, *, events: int = 10) -> list[Line]:
     """The newest snapshot: heading, nodes, drawing, alarms, events. There must be one."""
     snapshot = history[-1]
-    scene = Scene(snapshot, history.window(-1, nodetable.SPARK), now_s)
+    scene = Scene(snapshot, history.window(-1, nodetable.LOOKS), now_s)
     lines: list[Line] = [heading(snapshot, now_s, width), (), *table(scene, width), ()]
     lines += [*topology.draw(scene, width, 100), ()]
     lines += alarm_lines(snapshot.alarms, width)

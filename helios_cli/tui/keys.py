@@ -23,7 +23,8 @@ class Key:
 
 
 VIEWS: Final = (
-    ("overview", "Overview"), ("events", "Events"), ("proxy", "Proxy"), ("log", "Log"),
+    ("overview", "Overview"), ("events", "Events"), ("proxy", "Proxy"), ("log", "Log"), ("sql", "SQL"),
+    ("charts", "Charts"),
 )  # fmt: skip
 """The views, numbered from 1."""
 
@@ -34,23 +35,24 @@ KEYS: Final = (
     ),
     Key("question_mark,f1", "help", "help", "These keys, and what the signs mean", "?", "Monitor", True),
     Key("up,down", "", "choose", "Choose a node; the mouse does as well", "↑ ↓", "Nodes"),
-    Key("enter", "details", "details", "All that is known of the chosen node", "↵", "Nodes", True),
+    Key("enter", "details", "details", "All that is known of the chosen node", "↵", "Nodes"),
     Key("s", "act('switchover')", "switchover", "Give the lead to the chosen standby", "s", "Acts", True),
     Key("o", "act('promote')", "promote", "Promote the chosen standby: its primary is lost", "o", "Acts"),
     Key("p", "act('pause')", "pause", "Suspend automatic failover, or have it on again", "p", "Acts", True),
     Key("d", "act('drain')", "drain", "Have the proxy send the chosen node nothing new, or use it again", "d", "Acts"),
     Key("x", "act('proxy pause')", "proxy", "Have statements at the proxy wait, or go on", "x", "Acts"),
     Key("k", "acknowledge", "ack", "Acknowledge the alarms: they are no longer shown", "k", "Acts"),
-    Key("comma,left", "step(-1)", "back", "One look back in time", ", ←", "Time"),
+    Key("comma,left", "step(-1)", "back", "One look back in time", ",", "Time", True),
     Key("full_stop,right", "step(1)", "forward", "One look forward", ". →", "Time"),
     Key("less_than_sign,shift+left", "step(-60)", "back 60", "Sixty looks back", "<", "Time"),
     Key("greater_than_sign,shift+right", "step(60)", "forward 60", "Sixty looks forward", ">", "Time"),
-    Key("left_square_bracket", "event(-1)", "event before", "To the event before", "[", "Time", True),
+    Key("left_square_bracket", "event(-1)", "event before", "To the event before", "[", "Time"),
     Key("right_square_bracket", "event(1)", "event after", "To the event after", "]", "Time"),
-    Key("l,end", "live", "live", "Back to the present", "l", "Time"),
+    Key("l", "live", "live", "Back to the present", "l", "Time"),
     Key("space", "hold", "hold", "Hold what is shown, or go on", "space", "Time", True),
     Key("r", "refresh_now", "look", "Look at once", "r", "Monitor"),
     Key("t", "theme", "theme", "Dark, or light", "t", "Monitor", True),
     Key("f", "filter", "filter", "Events: all, warnings and errors, errors", "f", "Views"),
+    Key("c", "charts", "charts", "Charts: the next ones", "c", "Views"),
     Key("q,ctrl+q", "quit", "quit", "End; the cluster goes on", "q", "Monitor", True),
 )

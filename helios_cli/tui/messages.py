@@ -8,7 +8,7 @@ from textual.message import Message
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui.facts import Sample
-from helios_cli.tui.gateway import Plan
+from helios_cli.tui.gateway import Plan, SqlAnswer
 from helios_cli.tui.screens.dialog import Question
 
 
@@ -41,3 +41,11 @@ class LogRead(Message):
 
     name: str
     outcome: list[str] | HeliosError
+
+
+@dataclass
+class SqlRun(Message):
+    """A statement has been run, or why not."""
+
+    text: str
+    outcome: SqlAnswer | HeliosError

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from helios_cli.engine.types import Lsn
 from helios_cli.tui import words
-from helios_cli.tui.lines import Line, mark
+from helios_cli.tui.lines import Line, fitted, mark
 from helios_cli.tui.snapshot import NodeSeen, Snapshot, Tone, series
+
+LOOKS: Final = 60
+"""Snapshots that a sparkline shows at most."""
 
 SPARK: Final = 24
 NARROW_SPARK: Final = 6
@@ -41,10 +45,10 @@ class Column:
 
 
 def columns(width: int) -> list[Column]:
-    """The columns for a terminal of so many characters: of one line each, or of two."""
+    """The columns for a terminal of so many characters: of one line each, or of two; sparklines take what is left."""
     if width >= WIDE:
-        return _WIDE
-    return _NARROW
+        return _wide(min(LOOKS, SPARK + width - WIDE))
+    return _narrow(max(NARROW_SPARK, min(LOOKS, NARROW_SPARK + width - 80)))
 
 
 def gap(width: int) -> int:
@@ -181,14 +185,14 @@ def _where(scene: Scene, node: NodeSeen) -> tuple[Line, ...]:
     return (position(scene, node), checksum(scene, node))
 
 
-def _behind(scene: Scene, node: NodeSeen) -> tuple[Line, ...]:
+def _behind(scene: Scene, node: NodeSeen, spark_width: int) -> tuple[Line, ...]:
     if node.leads:
-        return ((("leads", "dim"),), _joined((("stmt ", "dim"),), spark(scene, node, NARROW_SPARK)))
+        return ((("leads", "dim"),), _joined((("stmt/s    ", "dim"),), spark(scene, node, spark_width)))
     if node.role == "observer":
         return (((words.NOTHING, "dim"),), ())
     return (
         lag(scene, node),
-        _joined((("eta ", "dim"),), eta(scene, node), ((" ", ""),), spark(scene, node, NARROW_SPARK)),
+        _joined((("eta ", "dim"),), fitted(eta(scene, node), 6), spark(scene, node, spark_width)),
     )
 
 
@@ -201,27 +205,35 @@ def _busy(scene: Scene, node: NodeSeen) -> tuple[Line, ...]:
     )
 
 
-_NARROW: Final = [
-    Column("node · role mode", _who),
-    Column("state · term", _what),
-    Column("LSN · sum", _where),
-    Column("lag · eta", _behind),
-    Column("load", _busy),
-]
-_WIDE: Final = [
-    Column("node", _one(name)),
-    Column("role", _one(role)),
-    Column("mode", _one(mode)),
-    Column("state", _one(state)),
-    Column("term", _one(term), right=True),
-    Column("LSN", _one(position)),
-    Column("checksum", _one(checksum)),
-    Column("lag", _one(lag), right=True),
-    Column("eta", _one(eta), right=True),
-    Column("trend", _one(spark)),
-    Column("clients", _one(clients), right=True),
-    Column("stmt/s", _one(statements), right=True),
-    Column("age", _one(seen), right=True),
-]
+@cache
+def _narrow(spark_width: int) -> list[Column]:
+    return [
+        Column("node · role mode", _who),
+        Column("state · term", _what),
+        Column("LSN · sum", _where),
+        Column("lag · eta", lambda scene, node: _behind(scene, node, spark_width)),
+        Column("load", _busy),
+    ]
+
+
+@cache
+def _wide(spark_width: int) -> list[Column]:
+    return [
+        Column("node", _one(name)),
+        Column("role", _one(role)),
+        Column("mode", _one(mode)),
+        Column("state", _one(state)),
+        Column("term", _one(term), right=True),
+        Column("LSN", _one(position)),
+        Column("checksum", _one(checksum)),
+        Column("lag", _one(lag), right=True),
+        Column("eta", _one(eta), right=True),
+        Column("lag, statements", _one(lambda scene, node: spark(scene, node, spark_width))),
+        Column("clients", _one(clients), right=True),
+        Column("stmt/s", _one(statements), right=True),
+        Column("age", _one(seen), right=True),
+    ]
+
+
 _NOBODY: Final = NodeSeen(name="", address="", facts=None, seen_at_s=None, error="", process="", took_ms=0.0)
 _EMPTY: Final = Scene(Snapshot(at_s=0.0, source=""), (), 0.0)

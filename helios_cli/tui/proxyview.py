@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from helios_cli.tui import words
-from helios_cli.tui.lines import GLYPHS, Line, Span
+from helios_cli.tui.lines import GLYPHS, Line, Span, wrapped
 from helios_cli.tui.snapshot import ProxySeen, Tone
 
 NODE_COLUMNS: Final = ("node", "role", "state", "lag", "latency", "active", "backends", "reason")
 POOL_COLUMNS: Final = ("node", "user", "database", "active", "idle", "size", "waiting", "longest wait")
+COUNTED: Final = (
+    ("clients", "clients"), ("clients_queued", "waiting"), ("reads_total", "reads"), ("writes_total", "writes"),
+    ("lost_total", "lost nodes"), ("repeated_total", "sent again"), ("replayed_total", "blocks run again"),
+    ("errors_total", "errors"),
+)  # fmt: skip
+"""Figures of the proxy, and how they are called here."""
+
 NONE: Final = "no proxy is known: heliosdb-nano monitor --proxy HOST:PORT, its admin address"
 
 
@@ -27,10 +34,9 @@ def proxy_lines(proxy: ProxySeen | None, now_s: float, width: int) -> list[Line]
         lines += [((why, "bad"),)] if why else []
     if facts is None:
         return lines
-    stats = facts.stats
-    counted = [(name.removesuffix("_total"), value) for name, value in stats.items() if name != "statements_total"]
-    told = [f"{words.rate(proxy.statements_s)} statements/s", *(f"{value:.0f} {name}" for name, value in counted[:4])]
-    lines += [(("  ".join(told), ""),), ()]
+    told = [f"{words.rate(proxy.statements_s)} statements/s"]
+    told += [f"{facts.stats[name]:.0f} {text}" for name, text in COUNTED if name in facts.stats]
+    lines += [*(((line, ""),) for line in wrapped("  ".join(told), width)), ()]
     lines += _table(NODE_COLUMNS, [_node(one) for one in facts.nodes], width)
     lines += [(), *_table(POOL_COLUMNS, [_pool(one) for one in facts.pools], width)]
     return lines if facts.pools else [*lines[:-1], (("no backend has been opened yet", "dim"),)]

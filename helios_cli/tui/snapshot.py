@@ -79,6 +79,16 @@ class NodeSeen:
             return "ok"
         return "warn" if self.state in HALF else "bad"
 
+    @property
+    def clients(self) -> int | None:
+        """Its sessions; None of an observer."""
+        return self.facts.clients if self.facts is not None and self.role != "observer" else None
+
+    @property
+    def memory_bytes(self) -> float | None:
+        """What its process has in memory; None: it has not said so."""
+        return self.facts.counters.get("heliosdb_process_resident_memory_bytes") if self.facts else None
+
     def age_s(self, now_s: float) -> float | None:
         """Age of what is known of it; None: nothing is."""
         return None if self.seen_at_s is None else max(0.0, now_s - self.seen_at_s)
@@ -283,12 +293,18 @@ def _proxy(before: ProxySeen | None, sample: Sample) -> ProxySeen | None:
             address=now.address, facts=old, seen_at_s=before.seen_at_s if before else None,
             error=now.error or "no answer",
         )  # fmt: skip
-    rate = None
+    statements_s = None
     if old is not None and before is not None and before.seen_at_s is not None and sample.at_s > before.seen_at_s:
-        first, last = (facts.stats.get("statements_total") for facts in (old, now.facts))
+        first, last = (_statements(facts) for facts in (old, now.facts))
         if first is not None and last is not None and last >= first:
-            rate = (last - first) / (sample.at_s - before.seen_at_s)
-    return ProxySeen(address=now.address, facts=now.facts, seen_at_s=sample.at_s, error="", statements_s=rate)
+            statements_s = (last - first) / (sample.at_s - before.seen_at_s)
+    return ProxySeen(address=now.address, facts=now.facts, seen_at_s=sample.at_s, error="", statements_s=statements_s)
+
+
+def _statements(facts: ProxyFacts) -> float | None:
+    """How many it has passed on since its start; None: it does not say."""
+    reads, writes = facts.stats.get("reads_total"), facts.stats.get("writes_total")
+    return None if reads is None or writes is None else reads + writes
 
 
 def series(window: Sequence[Snapshot], name: str, field: str) -> list[float | None]:

@@ -68,6 +68,8 @@ class TimeTravel:
         """Where in time it is, in a few words."""
         if self._at_s is None:
             return "live"
-        ago = words.duration(self._history[-1].at_s - self._at_s)
-        count = f"  {self.index + 1} of {len(self._history)}" if long else ""
-        return f"held at {words.clock(self._at_s)}, {ago} ago{count}"
+        behind_s = self._history[-1].at_s - self._at_s
+        if not long:
+            return f"held {words.clock(self._at_s)}, {words.brief(behind_s)} ago"
+        place = f"{self.index + 1} of {len(self._history)}"
+        return f"held at {words.clock(self._at_s)}, {words.duration(behind_s)} ago  {place}"

@@ -181,13 +181,20 @@ def _follower(scene: Scene, node: NodeSeen, depth: int, width: int) -> list[Line
         state = (*state, (f", last heard {words.age(node.age_s(scene.now_s))} ago", "warn"))
         second: Line = ((words.cut(node.error, width - 4), "dim"),)
     elif node.role == "observer":
-        state, second = (*state, (" · observer", "")), ((node.facts.address if node.facts else "", "dim"),)
+        state, second = (*state, (" · observer", "")), ((_address(scene, node), "dim"),)
     else:
         mode = node.facts.mode if node.facts else ""
         via = f" · via {upstream(scene, node)}" if depth else ""
         state = (*state, (" · ", "dim"), (f"{node.role} {mode}{via}", ""))
         second = (("behind ", "dim"), *nodetable.lag(scene, node), _equal(node))
     return box((mark(node), (f" {node.name}", "strong")), [state, second], width, _frame(node))
+
+
+def _address(scene: Scene, node: NodeSeen) -> str:
+    """Where a node is, by the word of whoever knows the cluster best; an observer does not know its own host."""
+    speaker = scene.snapshot.speaker
+    told = speaker.facts.peer(node.name) if speaker and speaker.facts else None
+    return told.address if told else node.facts.address if node.facts else ""
 
 
 def _frame(node: NodeSeen) -> Tone:

@@ -70,7 +70,11 @@ def node(name: str, number: int, peers: list[dict[str, Any]], statements: float 
         }  # fmt: skip
     else:
         record = status(name, number, peers)
-    metrics = {"heliosdb_statements_total": statements, "heliosdb_commits_total": statements / 2}
+    metrics = (
+        {}
+        if name == "observer"
+        else {"heliosdb_statements_total": statements, "heliosdb_commits_total": statements / 2}
+    )
     facts = facts_of(record | more, metrics)
     return NodeSample(name=name, address=f"127.0.0.1:{8080 + number}", facts=facts, took_ms=1.5)
 
@@ -84,7 +88,7 @@ def proxy(statements: float = 0.0, **states: str) -> ProxySample:
     ]  # fmt: skip
     pool = {"node": "primary", "user": "helios", "database": "heliosdb", "active": 3, "idle": 2, "size": 20,
             "waiting": 0, "wait_ms": 0.0}  # fmt: skip
-    stats = {"clients": 9.0, "paused": 0.0, "statements_total": statements}
+    stats = {"clients": 9.0, "paused": 0.0, "reads_total": statements, "writes_total": 0.0}
     facts = ProxyFacts(address="127.0.0.1:9090", health="", nodes=tuple(rows), pools=(pool,), stats=stats)
     return ProxySample(address="127.0.0.1:9090", facts=facts)
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 from support.played_cluster import AT_S, lost, node, peers_of, proxy, sample, told
 
+from helios_cli.tui.curves import curves, legend, top_of
 from helios_cli.tui.facts import Sample, metrics_of
 from helios_cli.tui.history import History, changes
+from helios_cli.tui.lines import plain
 from helios_cli.tui.snapshot import Snapshot, follow, series, verdict
 from helios_cli.tui.timetravel import TimeTravel
 
@@ -168,7 +170,7 @@ def test_time_is_stepped_through_and_found_by_events() -> None:
     travel = TimeTravel(history)
     assert (travel.is_live, travel.index, travel.sentence(True)) == (True, 9, "live")
     travel.step(-2)
-    assert (travel.index, travel.sentence(False)) == (7, "held at 14:13:27, 2.0 s ago")
+    assert (travel.index, travel.sentence(False)) == (7, "held 14:13:27, 2 s ago")
     history.take(sample(10))
     travel.taken()
     assert travel.index == 7, "it stays where it is"
@@ -205,3 +207,26 @@ def test_an_observer_is_a_node_without_data() -> None:
     assert (facts.role, facts.state, facts.mode, facts.committed_lsn, facts.primary_id) == (
         "observer", "observing", "", 0, "primary",
     )  # fmt: skip
+
+
+def test_curves_have_holes_where_nothing_was_known_and_round_ends() -> None:
+    history = history_of(
+        *(sample(i, lag_bytes=100 * i) if i != 2 else lost(sample(i), "standby-async") for i in range(5))
+    )
+    drawn = curves(history.window(-1, 10), "lag_bytes")
+    assert [(one.number, one.name, one.last) for one in drawn] == [
+        (2, "standby-sync", 0.0),
+        (3, "standby-async", 400.0),
+    ]
+    assert drawn[1].runs == (((-4.0, 0.0), (-3.0, 100.0)), ((-1.0, 300.0), (0.0, 400.0)))
+    assert (top_of(drawn), top_of([]), top_of(drawn[:1], 0.1)) == (500.0, 1.0, 0.1)
+    assert plain(legend(drawn, lambda value: f"{value:.0f}", 60)).split() == [
+        "2",
+        "standby-sync",
+        "0",
+        "3",
+        "standby-async",
+        "400",
+    ]
+    assert "…" in plain(legend(drawn, lambda value: f"{value:.0f}", 30))
+    assert curves([], "lag_bytes") == [] and curves(history.window(-1, 10), "memory_bytes") == []

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from helios_cli.tui import nodetable, paint
+from helios_cli.tui.lines import Line
 from helios_cli.tui.nodetable import Scene
 from helios_cli.tui.palette import PALETTES
 
 
 class NodeTable(DataTable[Text]):
     """One row for each node, of one line or two, as the width allows."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "details", key_display="↵")]
 
     def __init__(self) -> None:
         super().__init__(id="nodes", cursor_type="row", zebra_stripes=False, cell_padding=0)
@@ -34,8 +40,8 @@ class NodeTable(DataTable[Text]):
         if shape != self._drawn:
             chosen = self.chosen
             self.clear(columns=True)
-            for column in columns:
-                label = Text(column.title + gap, justify="right" if column.right else "left")
+            for number, column in enumerate(columns):
+                label = Text((gap if number else "") + column.title, justify="right" if column.right else "left")
                 self.add_column(label, key=column.title)
             for node in nodes:
                 self.add_row(*[Text("")] * len(columns), key=node.name, height=height)
@@ -44,8 +50,9 @@ class NodeTable(DataTable[Text]):
             if chosen in names:
                 self.move_cursor(row=names.index(chosen), animate=False)
         for node in nodes:
-            for column in columns:
-                cell = Text("\n").join(paint.text((*line, (gap, "")), palette) for line in column.cell(scene, node))
+            for number, column in enumerate(columns):
+                before: Line = ((gap if number else "", ""),)
+                cell = Text("\n").join(paint.text((*before, *line), palette) for line in column.cell(scene, node))
                 cell.justify = "right" if column.right else "left"
                 if cell.markup != self.get_cell(node.name, column.title).markup:
                     self.update_cell(node.name, column.title, cell, update_width=True)
