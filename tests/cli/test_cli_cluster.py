@@ -368,6 +368,18 @@ def test_the_lead_moves_and_no_row_is_lost(capsys: pytest.CaptureFixture[str]) -
     told = asked(capsys, "explain", "failover", "--node", "primary")
     assert [one["old_primary"] for one in told["decisions"] if one["kind"] == "elected"][-1] == "standby-sync"
     assert call(capsys, "whatif", "lose", "standby-async")[0] == 0
+    promoted = next(one for one in told["decisions"] if one["kind"] == "promoted")
+    code, out, _ = call(capsys, "explain", "failover", promoted["id"], "--node", "primary")
+    assert code == 0 and f"decision {promoted['id']} of primary: promoted\n  term: " in out
+    assert "old primary: standby-sync\n" in out and "nothing is heard of the primary standby-sync" in out
+    assert call(capsys, "explain", "failover", 100000, "--node", "primary")[0] == 1
+    foreseen = asked(capsys, "whatif", "cut", "primary|standby-async")
+    assert (foreseen["kind"], foreseen["rpo"]["bytes"], foreseen["rto"]["ms"]) == ("writes", 0, 0)
+    assert [side["kind"] for side in foreseen["sides"]] == ["writes", "waits"]
+    assert 500 < foreseen["past"][-1]["ms"] < 60_000
+    code, out, _ = call(capsys, "whatif", "lose", "primary")
+    assert code == 5 and "\nRPO: " in out and "\nRTO: writes wait until somebody acts\n" in out
+    assert "before: 1 failover, " in out
     asked(capsys, "cluster", "start", "standby-sync")
     assert asked(capsys, "topology")["primary_id"] == "primary"
     assert asked(capsys, "workload", "ledger", "verify", "x.ledger")["passed"]

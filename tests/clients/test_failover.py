@@ -331,11 +331,17 @@ def test_what_is_no_loss_is_refused(make_node: MakeNode) -> None:
         ({"lose": ["zz"]}, "no node of this cluster"),
         ({"lose": []}, "lose is a list"),
         ({}, "lose is"),
+        ({"lose": ["n1"], "cut": [["n1"]]}, "lose is a list"),
+        ({"cut": [[]]}, "cut is a list"),
+        ({"cut": "n1"}, "cut is a list"),
+        ({"cut": [["zz"]]}, "no node of this cluster"),
     ):
         code, answer = node.http("/admin/whatif", body=body)
         assert code != 200 and expected in answer["error"], answer
     code, answer = node.http("/admin/explain/failover", body={"limit": 0})
     assert code != 200 and "limit is a number" in answer["error"]
+    code, answer = node.http("/admin/explain/failover", body={"id": 12345})
+    assert code != 200 and "has no decision 12345" in answer["error"]
 
 
 def test_a_primary_whose_lease_is_over_is_none_for_load_balancers(make_node: MakeNode) -> None:

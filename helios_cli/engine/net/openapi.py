@@ -177,11 +177,14 @@ ADMIN: Final[dict[str, tuple[str, Schema]]] = {
     ),
     "explain/failover": (
         "Tell who leads and why, and what would happen next",
-        _object(limit={"type": "integer", "minimum": 1, "maximum": 1000}),
+        _object(limit={"type": "integer", "minimum": 1, "maximum": 1000}, id={"type": "integer"}),
     ),
     "whatif": (
-        "Tell what would become of the cluster without some nodes",
-        _object(("lose",), lose={"type": "array", "items": _TEXT, "minItems": 1}),
+        "Tell what would become of the cluster without some nodes, or cut into groups",
+        _object(
+            lose={"type": "array", "items": _TEXT, "minItems": 1},
+            cut={"type": "array", "items": {"type": "array", "items": _TEXT, "minItems": 1}, "minItems": 1},
+        ),
     ),
     "cuts": (
         "Cut links to other nodes for a drill, where allow_faults is on; nothing stays cut but these",

@@ -10,7 +10,7 @@ from helios_cli.engine.consensus.config import REFEREE
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.http_routes import AdminVerb
-from helios_cli.engine.node import explanation, handover
+from helios_cli.engine.node import explanation, foresight, handover
 from helios_cli.engine.node.agreement import until_agreed
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
 from helios_cli.engine.node.promotion import not_the_primary
@@ -52,13 +52,20 @@ class Admin:
         limit = arguments.get("limit", 20)
         if type(limit) is not int or not 1 <= limit <= 1000:
             raise HeliosError(f"limit is a number from 1 to 1000, not {limit!r}", sqlstate="22023")
-        return await explanation.explain(self._node.replication, limit)
+        number = arguments.get("id")
+        if number is None:
+            return await explanation.explain(self._node.replication, limit)
+        if type(number) is not int:
+            raise HeliosError(f"id is the number of a decision, not {number!r}", sqlstate="22023")
+        return await explanation.recall(self._node.replication, number)
 
     async def _what_if(self, arguments: Arguments) -> Answer:
-        lost = arguments.get("lose")
-        if not isinstance(lost, list) or not lost or not all(isinstance(name, str) for name in lost):
-            raise HeliosError("lose is a list of names of nodes", sqlstate="22023")
-        return explanation.foresee(self._node.replication, lost)
+        lost, groups = arguments.get("lose", []), arguments.get("cut", [])
+        if not _names(lost) or bool(lost) == bool(groups):
+            raise HeliosError("lose is a list of names of nodes, or cut is a list of such lists", sqlstate="22023")
+        if not isinstance(groups, list) or not all(group and _names(group) for group in groups):
+            raise HeliosError("cut is a list of groups of nodes, each a list of names", sqlstate="22023")
+        return await foresight.foresee(self._node.replication, lost, groups)
 
     async def _cuts(self, arguments: Arguments) -> Answer:
         return GATE.change(arguments, self._node.event)
@@ -159,3 +166,8 @@ def _seconds(arguments: Arguments, name: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 3600:
         raise HeliosError(f"{name} is a number of seconds, not {value!r}", sqlstate="22023")
     return float(value)
+
+
+def _names(value: object) -> bool:
+    """Whether it is a list of texts."""
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)

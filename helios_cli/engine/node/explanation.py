@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +23,9 @@ KINDS: Final = frozenset(
      "links_mended")
 )  # fmt: skip
 """Events that say how the lead, and who decides about it, came about."""
+BEFORE_US: Final = 30_000_000
+AFTER_US: Final = 10_000_000
+"""What is told around a decision."""
 
 
 async def explain(replication: Replication, limit: int) -> dict[str, Any]:
@@ -31,7 +33,7 @@ async def explain(replication: Replication, limit: int) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     config = named(replication)
     happened = await loop.run_in_executor(None, replication.node.events.whole)
-    chosen = [event for _number, event in happened if event.kind in KINDS][-limit:]
+    chosen = [(number, event) for number, event in happened if event.kind in KINDS][-limit:]
     return {
         "node_id": replication.node_id,
         "term": replication.term().number,
@@ -44,22 +46,28 @@ async def explain(replication: Replication, limit: int) -> dict[str, Any]:
         "authority": config.authority,
         "now": present(replication, config),
         "losses": [{"lost": [name], **record(what_if(config, (name,)))} for name in deciding(config)],
-        "decisions": [decision(event) for event in chosen],
+        "decisions": [decision(number, event) for number, event in chosen],
     }
 
 
-def foresee(replication: Replication, lost: Collection[str]) -> dict[str, Any]:
-    """What ``whatif lose`` answers. Raises SqlError 42704 for a name that nobody has."""
-    config = named(replication)
-    known = set(deciding(config))
-    for name in lost:
-        if name not in known:
-            raise SqlError(
-                f'"{name}" is no node of this cluster',
-                sqlstate="42704",
-                hint=f"Its nodes are {', '.join(sorted(known))}.",
-            )
-    return {"lost": sorted(lost), **record(what_if(config, lost))}
+async def recall(replication: Replication, number: int) -> dict[str, Any]:
+    """What ``explain failover ID`` answers: one decision of this node, and what it saw around it.
+
+    Raises:
+        SqlError: 42704 this node has no decision of that number.
+    """
+    happened = await asyncio.get_running_loop().run_in_executor(None, replication.node.events.whole)
+    chosen = [(own, event) for own, event in happened if event.kind in KINDS]
+    found = next((event for own, event in chosen if own == number), None)
+    if found is None:
+        newest = ", ".join(str(own) for own, _ in chosen[-5:])
+        hint = f"The newest here are {newest}." if newest else "There was none yet."
+        raise SqlError(f"node {replication.node_id} has no decision {number}", sqlstate="42704", hint=hint)
+    around = [
+        decision(own, event) for own, event in chosen
+        if own != number and -BEFORE_US <= event.time_us - found.time_us <= AFTER_US
+    ]  # fmt: skip
+    return {"node_id": replication.node_id, "decision": decision(number, found), "around": around}
 
 
 def named(replication: Replication) -> ClusterConfig:
@@ -76,9 +84,9 @@ def record(outcome: Outcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def decision(event: Event) -> dict[str, Any]:
-    """One event as JSON."""
-    return {"time_us": event.time_us, "kind": event.kind, "sentence": event.message, **event.fields}
+def decision(number: int, event: Event) -> dict[str, Any]:
+    """One event as JSON; ``id`` is that of helios_failover_history, this node's own."""
+    return {"id": number, "time_us": event.time_us, "kind": event.kind, "sentence": event.message, **event.fields}
 
 
 def present(replication: Replication, config: ClusterConfig) -> list[str]:
