@@ -101,7 +101,7 @@ _heliosdb_nano() {
         " config validate") words="--data-dir --json --help" ;;
         " config init") words="--force --dry-run --json --help" ;;
         " config set") words="--node --data-dir --config --ca --token-file --cluster-secret-file --reset --timeout --dry-run --json --help" ;;
-        " doctor") words="--data-dir --config --strict --json --help" ;;
+        " doctor") words="--node --data-dir --config --ca --token-file --cluster-secret-file --proxy --strict --json --help" ;;
         " sim") words="run --help" ;;
         " sim run") words="--seed --seeds --nodes --observers --mode --faults --steps --only --bug --shrink --trace --json --help" ;;
         " demo") words="--seconds --kills --writers --single --seed --keep --json --help" ;;

@@ -1,22 +1,24 @@
-"""``doctor``: check a machine, and say what to do about each finding."""
+"""``doctor``: check a machine or a cluster, and say what to do about each finding."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from helios_cli.commands import _options
+from helios_cli.commands import _admin, _options
+from helios_cli.commands._admin import Asked
 from helios_cli.commands._errors import ExitCode
+from helios_cli.commands._findings import Finding
 from helios_cli.commands._output import print_json, print_table
 from helios_cli.engine.config.checks import binding
 from helios_cli.engine.config.problems import ConfigProblems
 from helios_cli.engine.config.settings import Settings
-from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.errors import ConfigError, HeliosError
 from helios_cli.engine.observe import machine
 from helios_cli.engine.storage.dirlock import running_holder
 from helios_cli.engine.storage.first_password import VARIABLE as FIRST_PASSWORD
@@ -31,35 +33,35 @@ RELEASED_S: Final = 1_767_225_600
 MIB: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of one check."""
-
-    check: str
-    verdict: str
-    """``ok``, ``warning`` or ``failed``."""
-    detail: str
-    hint: str = ""
+Check = Callable[[Settings], Finding]
 
 
 @app.command()
+@_admin.orders
 def doctor(
-    data_dir: _options.DataDir = None,
-    config: _options.Config = None,
+    asked: Asked,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option("--proxy", metavar="HOST:PORT", help="Admin address of a proxy; may be repeated."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 6 when there are warnings.")] = False,
     as_json: _options.Json = False,
 ) -> int:
-    """Check this machine before a node runs on it: versions, disk, ports, limits, clock, configuration, data.
+    """Check this machine before a node runs on it, or a cluster that runs, and say what to do about each finding.
 
-    Exit code 1 when a check failed.
+    The machine: versions, disk, ports, limits, clock, configuration, data. The cluster of cluster.toml, or of --node:
+    whether all answer, who leads, versions, clocks, votes, copies, addresses, alarms, proxies, tokens. With --node the
+    cluster alone. Exit code 1 when a check failed.
 
     Examples:
 
         heliosdb-nano doctor
 
         heliosdb-nano doctor --data-dir /var/lib/heliosdb --json
+
+        heliosdb-nano doctor --node db1.example.com:8080 --proxy proxy.example.com:9090 --strict
     """
-    findings = examine(data_dir, config)
+    findings = _all_findings(asked, proxy or [])
     failed = sum(one.verdict == "failed" for one in findings)
     warnings = sum(one.verdict == "warning" for one in findings)
     if as_json:
@@ -74,8 +76,34 @@ def doctor(
     return ExitCode.DEGRADED if warnings and strict else ExitCode.OK
 
 
+def _all_findings(asked: Asked, proxies: list[str]) -> list[Finding]:
+    """Of the machine, of the cluster, or of both."""
+    from helios_cli.commands import _cluster_checks, _cluster_look
+    from helios_cli.commands.local import clusterfile
+
+    if asked.node is not None:
+        return _cluster_checks.examine(_cluster_look.look(asked, proxies))
+    found = clusterfile.find(None, os.environ) if asked.data_dir is None and asked.config is None else None
+    cluster = clusterfile.read(found) if found is not None else None
+    if cluster is None:
+        if proxies:
+            raise ConfigError("--proxy is checked against a cluster", hint="Name one of its nodes: --node HOST:PORT")
+        return examine(asked.data_dir, asked.config)
+    if cluster.proxy is not None and not proxies:
+        proxies = [f"{clusterfile.HOST}:{cluster.proxy.admin_port}"]
+    picture = _cluster_look.look(asked, proxies)
+    place = replace(Settings(), data_dir=str(cluster.directory))
+    machine_checks = [_python(), _sqlite(), *(check(place) for check in _ANYWHERE)]
+    if not picture.heard():
+        hint = "heliosdb-nano cluster up starts them."
+        return [*machine_checks, Finding("cluster", "warning", f"no node of {cluster.path} runs", hint)]
+    return [*machine_checks, *_cluster_checks.examine(picture)]
+
+
 def examine(data_dir: str | None, config: str | None) -> list[Finding]:
-    """Every finding, in the order they are printed; a broken configuration leaves the defaults to be checked."""
+    """Every finding about the machine, in the order they are printed; a broken configuration leaves the defaults to be
+    checked.
+    """
     findings = [_python(), _sqlite()]
     try:
         loaded = _options.load({"data_dir": data_dir}, config)
@@ -86,10 +114,7 @@ def examine(data_dir: str | None, config: str | None) -> list[Finding]:
     except ConfigProblems as error:
         findings += [Finding("configuration", "failed", str(one), one.hint or "") for one in error.problems]
         settings = Settings(data_dir=data_dir or Settings().data_dir)
-    checks: tuple[Callable[[Settings], Finding], ...] = (
-        _directory, _permissions, _file_system, _space, _sync, _log_writer, _open_files, _file_size, _memory, _clock,
-        _network, _etcd,
-    )  # fmt: skip
+    checks: tuple[Check, ...] = (_directory, _permissions, *_ANYWHERE, _network, _etcd)
     return [*findings, *(check(settings) for check in checks), *_ports(settings)]
 
 
@@ -250,3 +275,9 @@ def _ports(settings: Settings) -> list[Finding]:
             flag = "--" + name.replace("_", "-")
             findings.append(Finding(name, "failed", f"{use.port} is held by {use.holder}", f"Choose another: {flag}"))
     return findings
+
+
+_ANYWHERE: Final[tuple[Check, ...]] = (
+    _file_system, _space, _sync, _log_writer, _open_files, _file_size, _memory, _clock,
+)  # fmt: skip
+"""Checks that any directory of data can have."""

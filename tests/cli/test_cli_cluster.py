@@ -354,6 +354,12 @@ def test_the_lead_moves_and_no_row_is_lost(capsys: pytest.CaptureFixture[str]) -
     assert [one["node_id"] for one in asked(capsys, "standby", "list")["standbys"]] == ["standby-async", "standby-sync"]
     asked(capsys, "workload", "run", "--duration", 0.5, "--rate", 0, "-c", 2, "--ledger", "x.ledger")
 
+    told = asked(capsys, "doctor")
+    assert told["failed"] == 0
+    told = {one["check"]: (one["verdict"], one["detail"]) for one in told["checks"]}
+    assert told["primary"] == ("ok", "primary leads") and told["clocks"][0] == told["token"][0] == "ok"
+    assert told["copies"][0] == "warning" and "one standby that counts, standby-sync" in told["copies"][1]
+
     plan = asked(capsys, "switchover", "--dry-run")
     assert (plan["from"], plan["to"], len(plan["steps"])) == ("primary", "standby-sync", 4)
     assert call(capsys, "promote", "--node", "standby-sync")[0] == 5  # the primary is there
