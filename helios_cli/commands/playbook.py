@@ -232,9 +232,9 @@ def _cluster(directory: str | None) -> LocalCluster:
 
 def _look(cluster: LocalCluster) -> Facts:
     from helios_cli.commands.local.acts import Acts
-    from helios_cli.commands.playing.watching import facts_of
+    from helios_cli.commands.playing.watching import look
 
-    return facts_of(Acts(cluster).observe())
+    return look(Acts(cluster))
 
 
 def _pairs(sets: list[str]) -> dict[str, str]:

@@ -81,7 +81,7 @@ expect = ["load.missing == 0", "load.failed == 0"]
 """
 
 
-@pytest.mark.parametrize("step", ["freeze", "hold", "thaw"])
+@pytest.mark.parametrize("step", ["freeze", "hold"])
 def test_a_run_goes_on_after_its_runner_was_killed(stage: PlaybookStage, tmp_path: Path, step: str) -> None:
     """In the step that it was in: the load is the same process, the wait is not begun anew, the end is the same."""
     stage.wait_healthy()

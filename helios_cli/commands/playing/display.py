@@ -31,6 +31,8 @@ class Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._began_s: float | None = None
+        self._cluster = ""
+        """What was said of the cluster last."""
 
     def __enter__(self) -> Lines:
         return self
@@ -43,7 +45,8 @@ class Lines:
         if self._began_s is None:
             self._began_s = entry.at_s
         text = told(entry)
-        if text:
+        if text and not (entry.kind == "seen" and text == self._cluster):
+            self._cluster = text if entry.kind == "seen" else self._cluster
             print(f"[{entry.at_s - self._began_s:6.1f} s] {text}", file=self._stream, flush=True)
 
     def now(self, now_s: float, machine: Machine, facts: Facts) -> None:

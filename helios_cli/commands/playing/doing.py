@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,11 @@ from helios_cli.engine.playbook.words import nodes_of
 
 ANSWER_S: Final = 15.0
 """What a verb may take beyond the time that it was given."""
+UNKNOWN: Final = "42704"
+"""What a primary answers to a node that its cluster does not know."""
+IN_USE: Final = "55006"
+"""What it answers to one whose connection has not ended yet."""
+POLL_S: Final = 0.2
 WORDS_MAX: Final = 400
 """Characters of a program's last words that an error holds."""
 
@@ -155,10 +161,25 @@ class Hands:
             return
         leader = _admin.leader([one for one in self._reaches() if one.name != name])
         self.acts.stop(name, timeout_s)
-        _admin.ask_primary(leader, "standby/remove", {"node_id": name}, timeout_s)
+        _forgotten(leader, name, timeout_s)
         left = clusterfile.with_nodes(cluster, tuple(one for one in cluster.nodes if one.name != name))
         clusterfile.write(left)
         proxyfile.write(left)
+
+
+def _forgotten(leader: Reach, name: str, timeout_s: float) -> None:
+    """Have the primary count a node no longer; one that it does not know is fine, one that still follows waited for."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            _admin.ask_primary(leader, "standby/remove", {"node_id": name}, timeout_s)
+            return
+        except HeliosError as error:
+            if error.sqlstate == UNKNOWN:
+                return
+            if error.sqlstate != IN_USE or time.monotonic() > end:
+                raise
+        time.sleep(POLL_S)
 
 
 def _pairs(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -61,7 +61,7 @@ WHOLE: Final[Mapping[str, Callable[[Facts], bool | None]]] = {
 LOAD_STATES: Final = ("running", "finished")
 NODE_STATES: Final = (
     "down", "frozen", "starting", "serving", "streaming", "catchup", "observing", "disconnected", "blocked", "silent",
-    "disk_full",
+    "lapsed", "disk_full",
 )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 FOLLOWING: Final = ("streaming", "catchup", "observing")
 """States of a node that is where it should be and does not lead."""
+CLAIMING: Final = ("serving", "lapsed")
+"""States of a primary that answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,8 @@ class NodeFact:
     role: str
     """``primary``, ``standby`` or ``observer``; ``standalone`` of one alone."""
     state: str
-    """``serving``, ``streaming``, ``catchup``, ``observing``, ``starting``, ``frozen``, ``down`` and the like."""
+    """``serving``, ``streaming``, ``catchup``, ``observing``, ``starting``, ``frozen``, ``down`` and the like;
+    ``lapsed`` of a primary whose lease is over: it acknowledges nothing."""
     mode: str = ""
     counts: bool = False
     """Whether acknowledgements wait for its copy."""
@@ -32,7 +35,7 @@ class NodeFact:
 
     @property
     def leads(self) -> bool:
-        """Whether it serves as the primary, by its own word."""
+        """Whether it is the primary and its lease holds, by its own word."""
         return self.role in ("primary", "standalone") and self.state == "serving"
 
     @property
@@ -86,6 +89,12 @@ class Facts:
         return max((one for one in self.nodes if one.leads), key=lambda one: one.term, default=None)
 
     @property
+    def claimant(self) -> NodeFact | None:
+        """Who leads, or did until its lease was over: whose loss would cost something."""
+        claiming = [one for one in self.nodes if one.role in ("primary", "standalone") and one.state in CLAIMING]
+        return self.primary or max(claiming, key=lambda one: one.term, default=None)
+
+    @property
     def data_nodes(self) -> tuple[NodeFact, ...]:
         """All but the observers."""
         return tuple(one for one in self.nodes if one.role != "observer")
@@ -110,7 +119,7 @@ class Facts:
     @property
     def lag_bytes(self) -> int | None:
         """Log that the primary has flushed and a following standby does not show, the most; None without a primary."""
-        primary = self.primary
+        primary = self.claimant
         if primary is None:
             return None
         return max((max(0, primary.flushed - one.committed) for one in self.standbys), default=0)
@@ -127,7 +136,7 @@ class Facts:
 
         All of it when no standby follows.
         """
-        primary = self.primary
+        primary = self.claimant
         if primary is None:
             return None
         return max(0, primary.committed - max((one.flushed for one in self.standbys), default=0))

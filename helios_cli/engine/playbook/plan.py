@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.playbook import conditions, values
@@ -87,30 +87,42 @@ def settle(playbook: Playbook, given: Mapping[str, str], facts: Facts) -> dict[s
     return found
 
 
+MAY_BE_EMPTY: Final = ("@observers", "@deposed", "@others")
+MEANT: Final = {"@primary": "node leads", "@survivor": "data node runs"}
+
+
+def _choices(facts: Facts) -> dict[str, list[str]]:
+    primary, standbys = facts.primary, [one.name for one in facts.standbys]
+    leads = [] if primary is None else [primary.name]
+    alive = [one for one in facts.data_nodes if one.runs and one.term]
+    furthest = max(alive, key=lambda one: (one.leads, one.term, one.flushed), default=None)
+    return {
+        "@primary": leads,
+        "@standby": standbys[:1],
+        "@last-standby": standbys[-1:],
+        "@survivor": [] if furthest is None else [furthest.name],
+        "@standbys": standbys[::-1],
+        "@nodes": [*standbys[::-1], *leads],
+        "@others": [one.name for one in facts.nodes if one is not primary],
+        "@observers": [one.name for one in facts.nodes if one.role == "observer"],
+        "@deposed": [one.name for one in facts.nodes if one.leads and one is not primary],
+    }
+
+
 def chosen(choice: str, facts: Facts) -> list[str]:
     """The nodes that a word such as ``@primary`` stands for now.
 
     Raises:
         HeliosError: there is none (55000), or no such word (F0000).
     """
-    primary, standbys = facts.primary, facts.standbys
-    known = {
-        "@primary": [] if primary is None else [primary.name],
-        "@standby": [one.name for one in standbys[:1]],
-        "@last-standby": [one.name for one in standbys[-1:]],
-        "@standbys": [one.name for one in reversed(standbys)],
-        "@nodes": [one.name for one in (*reversed(standbys), *([primary] if primary else []))],
-        "@observers": [one.name for one in facts.nodes if one.role == "observer"],
-    }
+    known = _choices(facts)
     if choice not in known:
         raise WrongVariable(f"{choice!r} stands for no nodes", hint=f"There are: {', '.join(known)}.")
-    if not known[choice] and choice != "@observers":
-        what = "node leads" if choice == "@primary" else "standby follows"
+    if not known[choice] and choice not in MAY_BE_EMPTY:
         raise HeliosError(
-            f"no {what} now, which {choice} would be",
-            sqlstate="55000",
-            hint="heliosdb-nano cluster status shows how it is.",
-        )
+            f"no {MEANT.get(choice, 'standby follows')} now, which {choice} would be", sqlstate="55000",
+            hint="heliosdb-nano cluster status shows how it is; --set names a node.",
+        )  # fmt: skip
     return known[choice]
 
 

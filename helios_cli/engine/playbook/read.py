@@ -19,9 +19,11 @@ TOP: Final = ("title", "summary", "needs", "stop", "variables", "steps")
 STEP: Final = ("name", "do", "needs", "expect", "timeout", "delay", "stop", "undo", "parallel", "each", "when")
 GIVEN: Final = ("node",)
 """Variables that a step with ``each`` has besides."""
-CHOICES: Final = ("@primary", "@standby", "@last-standby", "@standbys", "@nodes", "@observers")
+CHOICES: Final = (
+    "@primary", "@standby", "@last-standby", "@survivor", "@standbys", "@nodes", "@others", "@observers", "@deposed",
+)  # fmt: skip
 """Nodes by what they are when a run begins."""
-LISTS: Final = ("@standbys", "@nodes", "@observers")
+LISTS: Final = ("@standbys", "@nodes", "@others", "@observers", "@deposed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,9 @@ class _Reader:
             default = given.get("default") if isinstance(given, dict) else given
             if isinstance(given, dict):
                 self._unknown(given, ("default", "help"), path, "a variable")
-            if values.NAME.fullmatch(name) is None or name in GIVEN:
+            if name in GIVEN:
+                self._say(path, f"a variable cannot be called {name!r}: that is a step's of each")
+            elif values.NAME.fullmatch(name) is None:
                 self._say(path, f"a variable cannot be called {name!r}", "Small letters, digits and underscores.")
             elif not isinstance(default, (str, int, float, bool)):
                 self._say(path, f"the default of {name!r} is a text, a number, true or false")

@@ -79,10 +79,12 @@ def _outages(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def _timeline(entries: Sequence[Entry], began_s: float) -> list[dict[str, Any]]:
-    said = []
+    said: list[dict[str, Any]] = []
+    cluster = ""
     for entry in entries:
         text = told(entry)
-        if text:
+        if text and not (entry.kind == "seen" and text == cluster):
+            cluster = text if entry.kind == "seen" else cluster
             said.append({"at_s": round(entry.at_s - began_s, 3), "text": text})
     return said
 

@@ -87,7 +87,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     ),
     "pause": Action("suspend automatic failover", inverse="resume"),
     "resume": Action("end what pause began"),
-    "add-standby": Action("make a new standby", {"node": _text, "mode": _text}, ("node",)),
+    "add-standby": Action("make a new standby", {"node": _text, "mode": _text}, ("node",), "remove-standby"),
     "remove-standby": Action("take a standby out", {"node": _text}, ("node",), names_nodes=("node",)),
     "workload": Action(
         "start a workload, which goes on beside the steps that follow",
