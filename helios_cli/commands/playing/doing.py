@@ -29,6 +29,8 @@ UNKNOWN: Final = "42704"
 IN_USE: Final = "55006"
 """What it answers to one whose connection has not ended yet."""
 POLL_S: Final = 0.2
+COMING_S: Final = 10.0
+"""How long a node that goes or comes may not answer."""
 WORDS_MAX: Final = 400
 """Characters of a program's last words that an error holds."""
 
@@ -62,7 +64,7 @@ class Hands:
                 for one, other in _pairs(arguments):
                     self.acts.cut(one, other, one_way=one_way)
             case "heal":
-                self._heal(arguments)
+                _again(lambda: self._heal(arguments))
             case "workload":
                 self.loads.start(self.cluster, arguments)
             case "finish":
@@ -165,6 +167,18 @@ class Hands:
         left = clusterfile.with_nodes(cluster, tuple(one for one in cluster.nodes if one.name != name))
         clusterfile.write(left)
         proxyfile.write(left)
+
+
+def _again(act: Callable[[], None]) -> None:
+    """Do it, and once more a little later while a node goes or comes just then."""
+    end = time.monotonic() + COMING_S
+    while True:
+        try:
+            return act()
+        except HeliosError as error:
+            if not error.sqlstate.startswith("08") or time.monotonic() > end:
+                raise
+        time.sleep(POLL_S)
 
 
 def _forgotten(leader: Reach, name: str, timeout_s: float) -> None:

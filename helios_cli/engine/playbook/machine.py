@@ -72,6 +72,8 @@ class Progress:
     acted_s: float | None = None
     """When its action began; None: never, so that there is nothing to undo."""
     ended_s: float | None = None
+    clock_s: float | None = None
+    """From when its time counts, when that is neither its action's begin nor its phase's: since a runner came back."""
     detail: str = ""
     unmet: tuple[str, ...] = ()
     """Conditions that it waits for."""
@@ -242,7 +244,7 @@ class Machine:
                 self._enter(now_s, number, Phase.EXPECTING)
         elif step.doubtful:
             self._examine(now_s, number, facts)
-        elif now_s - step.since_s > planned.timeout_s + RETURN_S:
+        elif now_s - max(step.since_s, step.clock_s or 0.0) > planned.timeout_s + RETURN_S:
             self._flying.discard((number, OWN))
             limit = values.seconds_text(planned.timeout_s)
             self._fail(now_s, Outcome.TIMEOUT, f"{planned.sentence} did not end within {limit}", number)
@@ -250,7 +252,7 @@ class Machine:
     def _examine(self, now_s: float, number: int, facts: Facts) -> None:
         """An action that was under way when the runner died: done if its effect is there, else done again."""
         step, planned = self.steps[number], self.plan.steps[number]
-        step.doubtful = False
+        step.doubtful, step.clock_s = False, now_s
         had = effects.had(planned.action, step.remembered, facts)
         if had is None and planned.expect:
             had = not _unmet(planned.expect, facts)
@@ -267,7 +269,9 @@ class Machine:
         """From when the time of a step counts: its action's begin; after a wait or another runner, later."""
         step = self.steps[number]
         waits = not ACTIONS[self.plan.steps[number].action.do].acts
-        return step.since_s if waits or step.acted_s is None or step.detail else step.acted_s
+        if step.clock_s is not None:
+            return step.clock_s
+        return step.since_s if waits or step.acted_s is None else step.acted_s
 
     # Going back -----------------------------------------------------------------------------------------------------
 
@@ -361,9 +365,9 @@ class Machine:
         if phase is Phase.ACTING:
             step.acted_s, step.remembered = entry.at_s, dict(entry.fields.get("remembered") or {})
             step.doubtful = ACTIONS[do].acts
-        if phase in (Phase.NEEDING, Phase.EXPECTING):
+        if phase is Phase.NEEDING:
             step.since_s = now_s
-            step.acted_s = now_s if phase is Phase.EXPECTING else step.acted_s
+        step.clock_s = now_s if phase is Phase.EXPECTING else None
         if phase in (*FINAL, Phase.FAILED):
             step.ended_s = entry.at_s
 

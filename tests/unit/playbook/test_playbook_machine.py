@@ -14,6 +14,7 @@ from helios_cli.engine.playbook.machine import Act, End, Key, Machine, Outcome, 
 from helios_cli.engine.playbook.model import Do
 from helios_cli.engine.playbook.plan import Plan, as_record, from_record, plan, settle
 from helios_cli.engine.playbook.read import read
+from helios_cli.engine.playbook.report import markdown, report
 
 THREE = Facts(
     (
@@ -275,3 +276,15 @@ def test_other_bounds(bound: str, value: float) -> None:
     playbook = read("b", f'stop = {{ {bound} = "{text}" }}\n[[steps]]\nname = "w"\ndo = "wait"\n')
     assert playbook.stop.passed(facts) is not None
     assert playbook.stop.passed(THREE) is None
+
+
+def test_the_report_has_the_times_of_the_journal() -> None:
+    world = World()
+    plain = planned()
+    world.entries.append(Entry(world.now_s, "began", {"run": "r", "cluster": "c", "plan": as_record(plain)}))
+    world.run(Machine(plain))
+    found = report(world.entries, {}, {})
+    times = {one["name"]: (one["at_s"], one["took_s"]) for one in found["steps"]}
+    assert times["freeze"] == (0.0, 0.5) and times["rest"] == (0.5, 5.0) and times["never"] == (None, None)
+    assert times["later"][0] == times["kill"][0] + 3
+    assert found["outcome"] == "done" and "| 0.0 s | freeze | freeze c | done |" in markdown(found)
