@@ -164,6 +164,6 @@ def _cell(text: str) -> str:
 def outage_text(one: Mapping[str, Any]) -> str:
     """One time without a primary, as an item of a list."""
     if one["seconds"] is None:
-        return f"- since {one['at']}, and still"
+        return f"- since {one['at'][11:23]}, and still"
     who = f", from {one['from']} to {one['to']}" if one["from"] else ""
-    return f"- {values.seconds_text(one['seconds'])} at {one['at']}{who}"
+    return f"- {values.seconds_text(one['seconds'])} at {one['at'][11:23]}{who}"

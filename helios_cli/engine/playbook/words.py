@@ -118,7 +118,7 @@ def nodes_of(arguments: Mapping[str, Any], key: str = "node") -> list[str]:
 def sentence(do: str, arguments: Mapping[str, Any]) -> str:
     """An action in a few words, such as ``kill standby-sync``."""
     if do == "wait":
-        return f"wait {arguments['time']}" if arguments.get("time") else "wait for what is expected"
+        return f"wait {_time(arguments['time'])}" if arguments.get("time") else "wait for what is expected"
     if do == "cut":
         arrow = "to" if arguments.get("one_way") else "from"
         return f"cut {_joined(arguments, 'a')} {arrow} {_joined(arguments, 'b')}"
@@ -135,6 +135,12 @@ def sentence(do: str, arguments: Mapping[str, Any]) -> str:
     words += [f"mode {arguments['mode']}"] if "mode" in arguments else []
     words += ["with --allow-data-loss"] if arguments.get("allow_data_loss") is True else []
     return " ".join([do, *words])
+
+
+def _time(value: object) -> str:
+    """As it is written; a bare number is seconds."""
+    text = values.text(value)
+    return f"{text} s" if text.replace(".", "", 1).isdigit() else text
 
 
 def _joined(arguments: Mapping[str, Any], key: str) -> str:
