@@ -135,14 +135,15 @@ class ClientLink(asyncio.Protocol, ABC):
         """Whether the connection is between statements."""
         return not self._waiting and not self._dispatching and not self._closing and self._simple is None
 
-    def flush_then(self, callback: Callable[[], None]) -> None:
-        """Send, and call back when the client has taken enough of it."""
+    def flush_then(self, callback: Callable[[], None]) -> bool:
+        """Send, and call back when the client has taken enough of it; whether it has at once."""
         self.flush()
         if self._closing or not self._paused_writing:
             self.engine.loop.call_soon(callback)
-        else:
-            self._on_drain = callback
-            self.session.went_idle(within=True)
+            return True
+        self._on_drain = callback
+        self.session.went_idle(within=True)
+        return False
 
     def speak(self, encoding: Encoding | None) -> None:
         """The client's text is in an encoding from now on; None: in UTF-8."""

@@ -182,8 +182,8 @@ class Sink(Protocol):
     def fail(self, error: HeliosError) -> None:
         """The statement in hand failed; go on as the protocol says."""
 
-    def flush_then(self, callback: Callable[[], None]) -> None:
-        """Send what is in ``out`` and call back when the client has room for more."""
+    def flush_then(self, callback: Callable[[], None]) -> bool:
+        """Send what is in ``out`` and call back when the client has room for more; whether it has at once."""
 
     def terminate(self, error: HeliosError) -> None:
         """Send a FATAL error and close."""

@@ -192,7 +192,11 @@ class ReadJob:
 
 
 class ReadPool:
-    """Limits how many borrowed snapshots exist at once; the rest wait their turn."""
+    """Limits how many queries fetch rows at once; the rest wait their turn.
+
+    One whose client takes nothing for now, or has asked for no more rows, is not among them: clients that stand still
+    would keep everybody else out.
+    """
 
     def __init__(self, database: Database, workers: Workers, *, jobs_max: int) -> None:
         self.database = database
@@ -213,10 +217,18 @@ class ReadPool:
         job.started_at = time.monotonic()
         self.jobs[job] = None
 
-    def leave(self, job: ReadJob) -> None:
-        """The job is over or was given up; the next one may start."""
-        self._waiting = deque(entry for entry in self._waiting if entry[0] is not job)
+    def rest(self, job: ReadJob) -> None:
+        """The job fetches nothing before :meth:`go_on`; the next one may start."""
         if self.jobs.pop(job, job) is None and self._waiting:
             waiting_job, start = self._waiting.popleft()
             self._enter(waiting_job)
             start()
+
+    def go_on(self, job: ReadJob) -> None:
+        """A job that rested fetches again: it has its snapshot, and waits for nobody."""
+        self.jobs[job] = None
+
+    def leave(self, job: ReadJob) -> None:
+        """The job is over or was given up."""
+        self._waiting = deque(entry for entry in self._waiting if entry[0] is not job)
+        self.rest(job)

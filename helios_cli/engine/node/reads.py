@@ -206,6 +206,7 @@ class Reads(Commits):
         self.session.reading = portal
         self.fetching = True
         self.cancel_reason = None
+        self.engine.read_pool.go_on(job)
         before = job.rows_sent
         self.engine.read_workers.run(
             lambda: job.fetch(self.engine.database, rows_left),
@@ -243,10 +244,13 @@ class Reads(Commits):
             session.finished()
         elif rows_left and count >= rows_left:
             self.job = None
+            self.engine.read_pool.rest(job)
             session.out.append(backend.PORTAL_SUSPENDED)
             session.finished()
         else:
-            session.flush_then(lambda: self._fetch(portal, rows_left - count if rows_left else 0))
+            left = rows_left - count if rows_left else 0
+            if not session.flush_then(lambda: self._fetch(portal, left)):
+                self.engine.read_pool.rest(job)
 
     def _fetch_failed(self, portal: Portal, error: BaseException) -> None:
         self.fetching = False

@@ -119,9 +119,9 @@ class Session(SessionPlans):
         else:
             self.sink.retry(portal, rows_max)
 
-    def flush_then(self, callback: Callable[[], None]) -> None:
-        """Send what is ready; go on when the client has room for more."""
-        self.sink.flush_then(callback)
+    def flush_then(self, callback: Callable[[], None]) -> bool:
+        """Send what is ready; go on when the client has room for more. Whether it has at once."""
+        return self.sink.flush_then(callback)
 
     # What happens around a statement -----------------------------------------------------------------------------
 
