@@ -666,7 +666,7 @@ complete -c heliosdb-nano -n '__fish_seen_subcommand_from workload; and __fish_s
 complete -c heliosdb-nano -f -n '__fish_seen_subcommand_from prove; and not __fish_seen_subcommand_from run verify' -a run -d 'Write a ledger through a proxy, take nodes away meanwhile, and count everything that was acknowledged'
 complete -c heliosdb-nano -f -n '__fish_seen_subcommand_from prove; and not __fish_seen_subcommand_from run verify' -a verify -d 'Check the signature of a report: exit code 1 when a single byte of it was changed, or it says FAILED'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from prove; and not __fish_seen_subcommand_from run verify' -l help -d 'Show the help'
-complete -c heliosdb-nano -n '__fish_seen_subcommand_from prove; and __fish_seen_subcommand_from run' -l faults -d 'Which: kill, freeze, partition.'
+complete -c heliosdb-nano -n '__fish_seen_subcommand_from prove; and __fish_seen_subcommand_from run' -l faults -d 'Which: kill, freeze, partition, slow-disk, slow-link, clock.'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from prove; and __fish_seen_subcommand_from run' -l rounds -d 'How often each fault is injected.'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from prove; and __fish_seen_subcommand_from run' -l seconds -d 'Rounds until so much time is over, instead.'
 complete -c heliosdb-nano -n '__fish_seen_subcommand_from prove; and __fish_seen_subcommand_from run' -l seed -d 'Repeats order and moments of the faults.'

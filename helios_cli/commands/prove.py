@@ -61,7 +61,8 @@ MODES: Final = "async|semi-sync|sync|quorum"
 @app.command(context_settings={"help_option_names": ["--help"]})
 def run(
     faults: Annotated[
-        str, typer.Option("--faults", metavar="A,B", help="Which: kill, freeze, partition.")
+        str,
+        typer.Option("--faults", metavar="A,B", help="Which: kill, freeze, partition, slow-disk, slow-link, clock."),
     ] = "kill,freeze,partition",
     rounds: Annotated[int, typer.Option("--rounds", min=1, max=1000, help="How often each fault is injected.")] = 3,
     seconds: Annotated[
@@ -162,7 +163,7 @@ def _prove(name: str, plan: Plan, scene: Scene, as_json: bool) -> tuple[dict[str
     picture = Picture(program="prove", title=", ".join(plan.faults), faults="faults", kills_total=total)
     picture.seconds_total = plan.seconds
     picture.began = time.monotonic()
-    with Display(picture, quiet=as_json) as display, scene.entered(display.wait) as stage:
+    with Display(picture, quiet=as_json) as display, scene.entered(plan.faults, display.wait) as stage:
         timeline = Timeline(display.event)
         prover = Prover(stage, plan, f"prove_{name.replace('-', '_').lower()}", timeline, display.wait)
         with display.sampling(lambda: (prover.crowd.acknowledged, prover.turns_done)):

@@ -79,6 +79,13 @@ def test_a_planted_bug_is_found(tmp_path: Path, bug: str, faults: str, kinds: se
 
 
 @pytest.mark.slow
+def test_slow_links_and_clocks_that_jump_cost_nothing(tmp_path: Path) -> None:
+    code, report = prove(tmp_path, "--rounds", 1, "--faults", "clock,slow-link", "--clients", 4)
+    assert (code, report["verdict"], report["findings"]) == (0, "passed", [])
+    assert sorted(one["name"] for one in report["faults"]) == ["clock", "slow-link"]
+
+
+@pytest.mark.slow
 def test_a_cluster_that_runs_is_proved_and_left_whole(tmp_path: Path) -> None:
     cluster, key = tmp_path / "c", {"HELIOSDB_PROVE_KEY": str(tmp_path / "prove.key")}
 
@@ -93,6 +100,9 @@ def test_a_cluster_that_runs_is_proved_and_left_whole(tmp_path: Path) -> None:
         assert up.returncode == 0, up.stderr
         refused = nano("prove", "run")
         assert refused.returncode == 5 and "Add --yes" in refused.stderr
+        refused = nano("prove", "run", "--yes", "--faults", "kill,clock,slow-link")
+        assert refused.returncode == 1 and "clock: nodes have to be started for it" in refused.stderr
+        assert "Without it: --faults kill" in refused.stderr
         done = nano("prove", "run", "--yes", "--rounds", "1", "--faults", "partition", "--clients", "3")
         assert done.returncode == 0, done.stdout + done.stderr
         report = json.loads(done.stdout)

@@ -16,7 +16,8 @@ import psycopg
 import pytest
 from support.etcd_server import EtcdProcess, MakeEtcd
 from support.node_process import MakeNode, NodeProcess, wait_until
-from support.tcp_link import TcpLink
+
+from helios_cli.commands.proving.tcp_link import TcpLink
 
 ELECTED_S = 30.0
 TTL_S = 2.0

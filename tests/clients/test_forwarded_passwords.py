@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from support.node_process import MakeNode
-from support.tcp_link import TcpLink
+
+from helios_cli.commands.proving.tcp_link import TcpLink
 
 STANDBY = ("--replication-role", "standby", "--replication-mode", "sync", "--primary-host", "127.0.0.1")
 

@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 from support.node_process import MakeNode, NodeProcess, wait_until
-from support.tcp_link import TcpLink
+
+from helios_cli.commands.proving.tcp_link import TcpLink
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 LATER_S = 0.03

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from support.node_process import MakeNode, NodeProcess, wait_until
-from support.tcp_link import TcpLink
 
+from helios_cli.commands.proving.tcp_link import TcpLink
 from helios_cli.engine.errors import TooManyConnections
 from helios_cli.engine.types import Lsn
 from helios_cli.replication import (

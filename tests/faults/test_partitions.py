@@ -13,7 +13,8 @@ import psycopg
 import pytest
 from support.network import HostedNode, Network
 from support.node_process import wait_until
-from support.tcp_link import TcpLink
+
+from helios_cli.commands.proving.tcp_link import TcpLink
 
 SETTLED_S = 30.0
 NOTICED_S = 4.0

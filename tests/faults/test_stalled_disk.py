@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from support.loop_disk import NoLoopDisks
 from support.stall_drill import LONG_S, SHORT_S, run_stalls
+
+from helios_cli.commands.proving.loop_disk import NoLoopDisks
 
 
 @pytest.mark.timeout(180)

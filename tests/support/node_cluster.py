@@ -7,7 +7,8 @@ from pathlib import Path
 
 from support.failover_drill import SETTLED_S, in_sync
 from support.node_process import NodeProcess, wait_until
-from support.tcp_link import TcpLink
+
+from helios_cli.commands.proving.tcp_link import TcpLink
 
 
 class NodeCluster:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-from support.loop_disk import LoopDisk
 from support.node_process import NodeProcess, wait_until
+
+from helios_cli.commands.proving.loop_disk import LoopDisk
 
 SETTLED_S = 60.0
 LONG_S = 10.0

@@ -9,16 +9,19 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from helios_cli.commands.local import observation, partitions
+from helios_cli.commands.proving import rig
 from helios_cli.commands.proving.stage import Scene, Stage
 from helios_cli.engine.errors import HeliosError
 
 FROZEN_S: Final = 4.0
 """Longer than a primary that nobody hears of keeps its lease."""
 CUT_S: Final = 4.0
+HOUR_S: Final = 3600.0
+LATER_S: Final = 0.05
 LINGERS_S: Final = 0.5
 """How long the former primary stays cut off when another one leads: it answers clients of its own meanwhile, or not."""
 HEIR_S: Final = 15.0
@@ -212,12 +215,105 @@ def _cannot_cut(scene: Scene) -> str:
     return f"the nodes of {scene.cluster.path} do not let their links be cut (faults = true there, and a restart)"
 
 
+# Clocks, disks, links -------------------------------------------------------------------------------------------------
+
+
+def clock_ahead(stage: Stage, _rng: random.Random) -> Injection:
+    """The primary's time of day an hour ahead for 4 s."""
+    return _off(stage, _primary(stage), "the primary", HOUR_S)
+
+
+def clock_back(stage: Stage, _rng: random.Random) -> Injection:
+    """The primary's time of day an hour back for 4 s."""
+    return _off(stage, _primary(stage), "the primary", -HOUR_S)
+
+
+def clock_of_standby(stage: Stage, rng: random.Random) -> Injection:
+    """A standby's time of day an hour ahead for 4 s."""
+    return _off(stage, _standby(stage, rng), "a standby", HOUR_S)
+
+
+def _off(stage: Stage, name: str, role: str, seconds: float) -> Injection:
+    clock = stage.rig.clocks[name]
+    clock.jump(seconds)
+    try:
+        time.sleep(CUT_S)
+    finally:
+        clock.jump(0)
+    where = "ahead" if seconds > 0 else "back"
+    return Injection(name, f"the clock of {name}, {role}, an hour {where} for {CUT_S:g} s")
+
+
+def slow_disk_of_primary(stage: Stage, _rng: random.Random) -> Injection:
+    """The primary's disk takes what is written four times a second, for 4 s."""
+    return _slow_disk(stage, _primary(stage), "the primary")
+
+
+def slow_disk_of_standby(stage: Stage, rng: random.Random) -> Injection:
+    """A standby's disk takes what is written four times a second, for 4 s."""
+    return _slow_disk(stage, _standby(stage, rng), "a standby")
+
+
+def stalled_disk(stage: Stage, _rng: random.Random) -> Injection:
+    """The primary's disk takes nothing until another node leads."""
+    name = _primary(stage)
+    with stage.rig.disks[name].stalled():
+        replaced = wait_heir(stage, name)
+    until = "until another one led" if replaced else f"for {HEIR_S:g} s"
+    return Injection(name, f"the disk of {name}, the primary, at a standstill {until}")
+
+
+def _slow_disk(stage: Stage, name: str, role: str) -> Injection:
+    with rig.slow(stage.rig.disks[name]):
+        time.sleep(CUT_S)
+    return Injection(name, f"the disk of {name}, {role}, taking writes four times a second for {CUT_S:g} s")
+
+
+def slow_links(stage: Stage, _rng: random.Random) -> Injection:
+    """Everything between the nodes 50 ms later for 4 s."""
+    return _slow(stage, LATER_S, "")
+
+
+def very_slow_links(stage: Stage, rng: random.Random) -> Injection:
+    """Everything between the nodes 150 ms later for 4 s, and the primary is killed in the midst of it."""
+    name = _primary(stage)
+    killed = _slow(stage, 3 * LATER_S, name)
+    return replace(killed, undo=lambda: stage.acts.start(name))
+
+
+def _slow(stage: Stage, seconds: float, killed: str) -> Injection:
+    links, at = stage.rig.links.values(), None
+    for link in links:
+        link.delay_s = seconds
+    try:
+        time.sleep(CUT_S / 2)
+        if killed:
+            at = time.monotonic()
+            stage.acts.kill(killed)
+        time.sleep(CUT_S / 2)
+    finally:
+        for link in links:
+            link.delay_s = 0.0
+    text = f"everything between nodes {seconds * 1000:g} ms later for {CUT_S:g} s"
+    if not killed:
+        return Injection("all", text)
+    return Injection(killed, f"SIGKILL to {killed}, the primary, with {text}", at=at)
+
+
+def _only_own(why: Callable[[], str] = lambda: "") -> Callable[[Scene], str]:
+    """For faults that a cluster has to be started for."""
+    return lambda scene: why() if scene.is_own else "nodes have to be started for it; leave --dir out"
+
+
 FAULTS: Final[Mapping[str, Fault]] = {
     one.name: one
     for one in (
         Fault("kill", (kill_primary, kill_standby, kill_all)),
         Fault("freeze", (freeze_until_replaced, freeze_standby, freeze_long)),
         Fault("partition", (cut_off_primary, cut_off_standby, mute_primary), _cannot_cut),
+        Fault(rig.DISK, (slow_disk_of_primary, slow_disk_of_standby, stalled_disk), _only_own(rig.why_no_disks)),
+        Fault(rig.LINK, (slow_links, very_slow_links), _only_own()),
+        Fault(rig.CLOCK, (clock_ahead, clock_of_standby, clock_back), _only_own(rig.why_no_clocks)),
     )
 }
 """By name, in the order in which they are drawn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Final
 from helios_cli.commands.local import clusterfile, launch, observation, whole
 from helios_cli.commands.local.acts import Acts
 from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy
+from helios_cli.commands.proving.rig import Rig, rigged
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.pgclient import Target
 from helios_cli.engine.observe.machine import free_ports
@@ -36,9 +37,9 @@ class Scene:
     leaves: bool = False
     """Whether its directory is left for a look at it."""
 
-    def entered(self, tell: Tell) -> AbstractContextManager[Stage]:
-        """Have it run, in order, meanwhile."""
-        return own(self.cluster, tell) if self.is_own else taken(self.cluster, tell)
+    def entered(self, faults: Sequence[str], tell: Tell) -> AbstractContextManager[Stage]:
+        """Have it run meanwhile, in order, and so that these faults can be injected."""
+        return own(self.cluster, faults, tell) if self.is_own else taken(self.cluster, tell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Stage:
     proxy: Target
     is_own: bool
     """Whether the cluster was made for this proof, and goes with it."""
+    rig: Rig
+    """What some faults use."""
 
     @property
     def mode(self) -> str:
@@ -82,23 +85,24 @@ def new_cluster(directory: Path, count: int, mode: str, observers: int) -> Local
 
 
 @contextmanager
-def own(cluster: LocalCluster, tell: Tell) -> Iterator[Stage]:
+def own(cluster: LocalCluster, faults: Sequence[str], tell: Tell) -> Iterator[Stage]:
     """A new cluster, started and whole; no process of it is left behind.
 
     Raises:
-        HeliosError: it does not come up.
+        HeliosError: it does not come up, or the machine does not give what a fault needs.
     """
     cluster.directory.mkdir(parents=True, exist_ok=True)
-    clusterfile.write(cluster)
-    acts = Acts(cluster)
-    try:
-        launch.launch(cluster, launch.plan(cluster, observation.observe(cluster)))
-        launch.wait_streaming(cluster, START_S, tell)
-        whole.wait_whole(cluster, START_S, tell)
-        yield _stage(cluster, acts, is_own=True)
-    finally:
-        for name in acts.names:
-            acts.kill(name)
+    with rigged(cluster, faults) as (made, rig):
+        clusterfile.write(made)
+        acts = Acts(made)
+        try:
+            launch.launch(made, launch.plan(made, observation.observe(made)))
+            launch.wait_streaming(made, START_S, tell)
+            whole.wait_whole(made, START_S, tell)
+            yield _stage(made, acts, rig, is_own=True)
+        finally:
+            for name in acts.names:
+                acts.kill(name)
 
 
 @contextmanager
@@ -116,14 +120,14 @@ def taken(cluster: LocalCluster, tell: Tell) -> Iterator[Stage]:
     whole.wait_whole(cluster, STOP_S, tell)
     acts = Acts(cluster)
     try:
-        yield _stage(cluster, acts, is_own=False)
+        yield _stage(cluster, acts, Rig(), is_own=False)
     finally:
         _give_back(acts, tell)
 
 
-def _stage(cluster: LocalCluster, acts: Acts, *, is_own: bool) -> Stage:
+def _stage(cluster: LocalCluster, acts: Acts, rig: Rig, *, is_own: bool) -> Stage:
     assert cluster.proxy is not None
-    return Stage(cluster, acts, target(cluster.proxy.pg_port), is_own)
+    return Stage(cluster, acts, target(cluster.proxy.pg_port), is_own, rig)
 
 
 def _give_back(acts: Acts, tell: Tell) -> None:

@@ -71,6 +71,17 @@ def test_the_picture_leaves_an_outage_blank_and_marks_the_fault() -> None:
     assert scale == "0     10 s"
 
 
+def test_a_fault_that_this_machine_cannot_do_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert main(["prove", "--faults", "kill,slow-disk", "--dry-run"]) == 1
+    err = capsys.readouterr().err
+    assert "not possible here: slow-disk: it takes root" in err and "hint: Without it: --faults kill." in err
+    assert main(["prove", "--faults", "kill", "--dry-run"]) == 0
+
+
 # Signatures -----------------------------------------------------------------------------------------------------------
 
 

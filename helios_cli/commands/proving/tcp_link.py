@@ -1,4 +1,4 @@
-"""A TCP link through this process that a test can cut and mend, and that can take its time."""
+"""A TCP link through this process that can be cut and mended, and that can take its time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class TcpLink:
         target_host: str = "127.0.0.1",
         address: str = "127.0.0.1",
         *,
+        port: int = 0,
         answers_later_s: float = 0.0,
     ) -> None:
-        """``address`` is its own, on a free :attr:`port`. ``answers_later_s``: how much later what the target sends
-        comes out here.
+        """``address`` is its own; without a ``port`` it is on a free one. ``answers_later_s``: how much later what the
+        target sends comes out here.
         """
         self._answers_later_s = answers_later_s
         self.delay_s = 0.0
@@ -30,7 +31,7 @@ class TcpLink:
         self.sent: list[bytes] | None = None
         """Set to a list, it gets everything that goes to the target."""
         self.target = (target_host, target_port)
-        self._listener = socket.create_server((address, 0))
+        self._listener = socket.create_server((address, port))
         self.port = int(self._listener.getsockname()[1])
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()

@@ -1,6 +1,6 @@
 """A file system of its own in a file, which can stand still as a disk does that answers nothing: fsfreeze.
 
-    with LoopDisk(tmp_path / "disk") as disk, disk.stalled(): ...
+    with LoopDisk(Path("disk")) as disk, disk.stalled(): ...
 
 Who writes to a frozen file system waits, uninterruptibly: such a process cannot even be killed before the thaw.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from helios_cli.engine.errors import HeliosError
+
 SIZE_MB = 256
 
 
@@ -23,7 +25,7 @@ class LoopDisk:
     def __init__(self, path: Path, size_mb: int = SIZE_MB) -> None:
         self.path = path
         self._image = path.with_suffix(".image")
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
         with self._image.open("wb") as file:
             file.truncate(size_mb << 20)
         self._is_stalled = False
@@ -64,8 +66,10 @@ class LoopDisk:
         self.close()
 
 
-class NoLoopDisks(Exception):
+class NoLoopDisks(HeliosError):
     """This machine gives none; the message says why."""
+
+    sqlstate = "0A000"
 
 
 def _run(*command: str) -> None:

@@ -6,12 +6,15 @@ import mmap
 import os
 import struct
 from pathlib import Path
+from typing import Final
 
-HOOK = Path(__file__).parent / "wall_clock_hook"
+HOOK: Final = Path(__file__).parent / "clock_hook"
+VARIABLE: Final = "HELIOS_WALL_CLOCK"
+"""A file, or a directory in which each node has one of its name."""
 
 
 class WallClock:
-    """What a node that is started with ``environment`` takes for the time of day."""
+    """What a node that is started with :func:`environment` takes for the time of day."""
 
     def __init__(self, path: Path) -> None:
         """``path`` is a file of this clock alone."""
@@ -24,9 +27,14 @@ class WallClock:
     @property
     def environment(self) -> dict[str, str]:
         """Variables of the process."""
-        path = os.pathsep.join([str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])])
-        return {"PYTHONPATH": path, "TEST_WALL_CLOCK": str(self._path)}
+        return environment(self._path)
 
     def jump(self, seconds: float) -> None:
         """Be so far ahead of the true time from now on; behind it when negative."""
         self._offset_ns[:8] = struct.pack("q", round(seconds * 1e9))
+
+
+def environment(path: Path) -> dict[str, str]:
+    """Variables of processes whose clocks are that file, or are in that directory."""
+    search = os.pathsep.join([str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"PYTHONPATH": search, VARIABLE: str(path)}
