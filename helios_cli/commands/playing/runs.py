@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -133,6 +134,8 @@ class Writer:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
+            with contextlib.suppress(OSError):  # a run that has begun is not empty
+                run.directory.rmdir()
             raise Refused(
                 f"a playbook runs on {cluster.path} already",
                 hint="Wait for its end, or stop it with Ctrl-C; heliosdb-nano playbook report --all names it.",

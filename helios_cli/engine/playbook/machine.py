@@ -322,6 +322,8 @@ class Machine:
         if number is not None:
             self._enter(now_s, number, Phase.FAILED, detail=reason)
             reason = f"{self.plan.steps[number].name}: {reason}"
+        if self.failing is not None:  # of parallel steps the first one is why
+            return
         self.failing = (outcome, reason)
         self._undo_s = now_s
         self._write(now_s, "failing", outcome=str(outcome), reason=reason)

@@ -18,6 +18,8 @@ class World:
     facts: Facts
     cuts: frozenset[tuple[str, str]] = frozenset()
     """Pairs of which the first does not reach the second."""
+    forced: str = ""
+    """Who was promoted at any price, and leads without a majority."""
 
     def hears(self, one: str, other: str) -> bool:
         """Whether two nodes can talk: both have to reach the other."""
@@ -65,7 +67,9 @@ def _done(action: Do, world: World) -> World:
             wanted = str(arguments.get("to") or next((one.name for one in facts.standbys), ""))
             return replace(world, facts=_led_by(facts, wanted)) if wanted else world
         case "promote":
-            return replace(world, facts=_led_by(facts, str(arguments["node"])))
+            name = str(arguments["node"])
+            forced = arguments.get("allow_data_loss") is True
+            return replace(world, forced=name) if forced else replace(world, facts=_led_by(facts, name))
         case "pause" | "resume":
             return replace(world, facts=replace(facts, paused=action.do == "pause"))
         case "add-standby":
@@ -116,16 +120,23 @@ def settled(world: World) -> World:
         nodes = [_without_lead(one) for one in facts.nodes]
         return replace(world, facts=replace(facts.with_nodes(nodes), unled_s=max(facts.unled_s, 0.0)))
     led = _led_by(facts, primary)
-    nodes = [
-        replace(one, state="disconnected") if one.runs and not one.leads and not world.hears(one.name, primary) else one
-        for one in led.nodes
-    ]
+    nodes = [_apart(before, one, world, primary) for before, one in zip(facts.nodes, led.nodes, strict=True)]
     return replace(world, facts=led.with_nodes(nodes))
+
+
+def _apart(before: NodeFact, after: NodeFact, world: World, primary: str) -> NodeFact:
+    """A node that may not hear who leads: then it goes on leading itself, if it did and can, or hears of nobody."""
+    if not after.runs or after.name == primary or world.hears(after.name, primary):
+        return after
+    return before if before.leads and _has_majority(world, before.name) else replace(after, state="disconnected")
 
 
 def _leader(world: World) -> str | None:
     """Who leads: who did, while a majority hears it; else who can be elected."""
     facts = world.facts
+    forced = facts.node(world.forced)
+    if forced is not None and forced.runs:
+        return forced.name
     now = facts.primary
     if now is not None and _has_majority(world, now.name):
         return now.name

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from helios_cli.engine.playbook import journal
-from helios_cli.engine.playbook.facts import Facts, NodeFact
+from helios_cli.engine.playbook.facts import Facts, LoadFact, NodeFact
 from helios_cli.engine.playbook.journal import Entry
 from helios_cli.engine.playbook.machine import Act, End, Key, Machine, Outcome, Record
 from helios_cli.engine.playbook.model import Do
@@ -213,6 +213,42 @@ def test_a_run_that_is_made_again_from_any_part_of_its_journal_ends_in_the_same_
             )
 
 
+def test_a_run_that_goes_back_goes_on_going_back() -> None:
+    """The runner dies behind each entry of a run whose last action fails: all is undone in the end."""
+    whole = World()
+    assert whole.run(Machine(planned()), failing="command") is Outcome.FAILED
+    begin = next(place for place, one in enumerate(whole.entries) if one.kind == "failing")
+    for cut in range(begin, len(whole.entries) - 1):
+        world = World(replace(whole.facts, paused=True), whole.entries[cut].at_s + 30, whole.entries[: cut + 1])
+        for name, state in (("b", "down"), ("c", "frozen")):
+            world.set(name, state=state)
+        undone = [one.fields for one in journal.of_kind(world.entries, "undo") if one.fields["came"] == "done"]
+        assert world.run(Machine(planned(), world.entries, world.now_s)) is Outcome.FAILED
+        assert world.did() == ["resume", "start b", "thaw c"][len(undone) :], cut
+        assert world.entries[-1].fields["reason"] == "run: it broke"
+
+
+def test_of_parallel_steps_that_fail_the_first_is_why() -> None:
+    machine = Machine(planned(DRILL.replace('delay = "3s"\n', "")))
+    world = World()
+    acting: list[Key] = []
+    while len(acting) < 3:
+        for effect in machine.seen(world.now_s, world.facts):
+            if isinstance(effect, Act):
+                acting.append(effect.key)
+                if effect.action.do == "freeze":
+                    world.do(effect.action)
+                    machine.acted(world.now_s, effect.key, None)
+        world.now_s += 0.5
+    machine.acted(world.now_s, acting[1], "first")
+    assert not [one for one in machine.seen(world.now_s, world.facts) if isinstance(one, Act)], (
+        "the other is waited for"
+    )
+    machine.acted(world.now_s, acting[2], "second")
+    assert machine.failing == (Outcome.FAILED, "kill: first")
+    assert [one.action.do for one in machine.seen(world.now_s, world.facts) if isinstance(one, Act)] == ["resume"]
+
+
 def _die_behind(world: World, machine: Machine, count: int, acted: bool) -> None:
     """Run until so many entries are written; ``acted``: the action behind the last one is done, untold."""
     while True:
@@ -268,11 +304,11 @@ def test_an_action_that_does_not_return_is_given_up() -> None:
     assert machine.failing is not None and "freeze c did not end within 4.0 s" in machine.failing[1]
 
 
-@pytest.mark.parametrize(("bound", "value"), [("rpo", 900), ("outage", 31.0)])
+@pytest.mark.parametrize(("bound", "value"), [("rpo", 900), ("outage", 31.0), ("error_rate", 0)])
 def test_other_bounds(bound: str, value: float) -> None:
     facts = THREE.with_nodes([replace(THREE.nodes[0], committed=1000), *THREE.nodes[1:]])
-    facts = replace(facts, unled_s=value)
-    text = {"rpo": "899B", "outage": "30s"}[bound]
+    facts = replace(facts, unled_s=value, loads={"a": LoadFact(True, 60, 0), "b": LoadFact(True, 40, 2)})
+    text = {"rpo": "899B", "outage": "30s", "error_rate": "1.9%"}[bound]
     playbook = read("b", f'stop = {{ {bound} = "{text}" }}\n[[steps]]\nname = "w"\ndo = "wait"\n')
     assert playbook.stop.passed(facts) is not None
     assert playbook.stop.passed(THREE) is None
