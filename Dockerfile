@@ -16,6 +16,7 @@ COPY requirements.lock requirements-build.lock ./
 RUN pip install --quiet --only-binary :all: --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY helios_cli helios_cli
+COPY playbooks playbooks
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --quiet --only-binary :all: --require-hashes -r requirements-build.lock \
     && /opt/build/bin/python -m hatchling build --target wheel --directory /wheel \

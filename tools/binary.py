@@ -56,6 +56,7 @@ def copy_packages(target: Path) -> None:
                 (target / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target / file)
     shutil.copytree(ROOT / "helios_cli", target / "helios_cli", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "playbooks", target / "helios_cli" / "playbooks")  # as in the wheel
 
 
 def packed(directory: Path, level: int = 9) -> bytes:

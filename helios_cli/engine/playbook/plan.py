@@ -103,6 +103,7 @@ def _choices(facts: Facts) -> dict[str, list[str]]:
         "@survivor": [] if furthest is None else [furthest.name],
         "@standbys": standbys[::-1],
         "@nodes": [*standbys[::-1], *leads],
+        "@all": [one.name for one in facts.nodes],
         "@others": [one.name for one in facts.nodes if one is not primary],
         "@observers": [one.name for one in facts.nodes if one.role == "observer"],
         "@deposed": [one.name for one in facts.nodes if one.leads and one is not primary],

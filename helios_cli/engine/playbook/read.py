@@ -21,9 +21,10 @@ GIVEN: Final = ("node",)
 """Variables that a step with ``each`` has besides."""
 CHOICES: Final = (
     "@primary", "@standby", "@last-standby", "@survivor", "@standbys", "@nodes", "@others", "@observers", "@deposed",
+    "@all",
 )  # fmt: skip
 """Nodes by what they are when a run begins."""
-LISTS: Final = ("@standbys", "@nodes", "@others", "@observers", "@deposed")
+LISTS: Final = ("@standbys", "@nodes", "@others", "@observers", "@deposed", "@all")
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,8 @@ def sentence(do: str, arguments: Mapping[str, Any]) -> str:
         return f"wait {_time(arguments['time'])}" if arguments.get("time") else "wait for what is expected"
     if do == "cut":
         arrow = "to" if arguments.get("one_way") else "from"
-        return f"cut {_joined(arguments, 'a')} {arrow} {_joined(arguments, 'b')}"
+        others = [name for name in nodes_of(arguments, "b") if name not in nodes_of(arguments, "a")]
+        return f"cut {_joined(arguments, 'a')} {arrow} {', '.join(others)}"
     if do == "heal":
         both = [_joined(arguments, key) for key in ("a", "b") if arguments.get(key)]
         return f"heal {' and '.join(both)}" if both else "heal all cuts"
