@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable
 from typing import ClassVar
@@ -10,6 +12,7 @@ from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
+from textual.message import Message
 from textual.widgets import ContentSwitcher, DataTable, Footer, Input, Static
 
 from helios_cli.engine.errors import HeliosError
@@ -19,10 +22,10 @@ from helios_cli.tui.gateway import Act, Gateway
 from helios_cli.tui.history import Happening, History
 from helios_cli.tui.keys import KEYS
 from helios_cli.tui.lines import Line
-from helios_cli.tui.messages import CarriedOut, LogRead, Planned, Sampled, SqlRun
+from helios_cli.tui.messages import CarriedOut, LogRead, Planned, PlaybooksListed, Sampled, SqlRun
 from helios_cli.tui.nodetable import LOOKS, Scene
 from helios_cli.tui.palette import PALETTES
-from helios_cli.tui.screens.dialog import Dialog, Question
+from helios_cli.tui.screens.dialog import Choice, Dialog, Question
 from helios_cli.tui.screens.pages import help_lines, node_lines
 from helios_cli.tui.snapshot import Snapshot
 from helios_cli.tui.sqlhistory import SqlHistory
@@ -123,7 +126,11 @@ class MonitorApp(App[None]):
 
     @work(thread=True, group="look", exit_on_error=False)
     def _look(self) -> None:
-        self.post_message(Sampled(self.gateway.sample()))
+        try:
+            self.post_message(Sampled(self.gateway.sample()))
+        except Exception as error:  # the age of the data grows meanwhile; that it is our fault is said
+            why = f"{type(error).__name__}: {error}"
+            self.call_from_thread(self.notify, why, title="A look has failed", severity="error", markup=False)
 
     @on(Sampled)
     def _take(self, message: Sampled) -> None:
@@ -313,8 +320,10 @@ class MonitorApp(App[None]):
     def action_act(self, verb: str) -> None:
         """Ask whether something is to be done, with its dry run."""
         act = self._act_of(verb)
-        if act is None:
-            return
+        if act is not None:
+            self._ask(act)
+
+    def _ask(self, act: Act) -> None:
         question = Question(act)
         self.push_screen(question)
         self._plan(question)
@@ -338,6 +347,25 @@ class MonitorApp(App[None]):
         leads = snapshot.primary is not None and snapshot.primary.name == chosen
         return Act("switchover", "" if leads else chosen)
 
+    @work(thread=True, exclusive=True, group="playbooks", exit_on_error=False)
+    def action_playbooks(self) -> None:
+        """Choose a playbook to run."""
+        try:
+            self.post_message(PlaybooksListed(self.gateway.playbooks()))
+        except HeliosError as error:
+            self.post_message(PlaybooksListed(error))
+
+    @on(PlaybooksListed)
+    def _playbooks_listed(self, message: PlaybooksListed) -> None:
+        outcome = message.outcome
+        if isinstance(outcome, HeliosError):
+            said = f"{outcome.message}. {outcome.hint or ''}"
+            self.notify(said, title="No playbook", severity="warning", markup=False)
+        elif len(self.screen_stack) == 1:
+            self.push_screen(
+                Choice("Playbooks", outcome), lambda name: self._ask(Act("playbook", name)) if name else None
+            )
+
     @work(thread=True, group="act", exit_on_error=False)
     def _plan(self, question: Question) -> None:
         try:
@@ -354,13 +382,26 @@ class MonitorApp(App[None]):
         else:
             message.question.show_plan(message.outcome)
 
-    @work(thread=True, group="act", exit_on_error=False)
     def carry_out(self, question: Question) -> None:
-        """Do what was agreed to."""
-        try:
-            self.post_message(CarriedOut(question, self.gateway.carry_out(question.act)))
-        except HeliosError as error:
-            self.post_message(CarriedOut(question, error))
+        """Do what was agreed to; what takes long holds up nobody who ends the monitor."""
+
+        def done() -> Message:
+            try:
+                return CarriedOut(question, self.gateway.carry_out(question.act))
+            except HeliosError as error:
+                return CarriedOut(question, error)
+
+        self._aside(done)
+
+    def _aside(self, work: Callable[[], Message]) -> None:
+        """Do something in a thread that the end of the process does not wait for; its message comes back."""
+
+        def run() -> None:
+            message = work()
+            with contextlib.suppress(RuntimeError):  # the monitor has ended meanwhile
+                self.post_message(message)
+
+        threading.Thread(target=run, name="aside", daemon=True).start()
 
     @on(CarriedOut)
     def _carried_out(self, message: CarriedOut) -> None:
@@ -387,12 +428,14 @@ class MonitorApp(App[None]):
         self.query_one(Console).show(text, None)
         self._run_sql(self.chosen, text)
 
-    @work(thread=True, exclusive=True, group="sql", exit_on_error=False)
     def _run_sql(self, node: str, text: str) -> None:
-        try:
-            self.post_message(SqlRun(text, self.gateway.sql(node, text)))
-        except HeliosError as error:
-            self.post_message(SqlRun(text, error))
+        def done() -> Message:
+            try:
+                return SqlRun(text, self.gateway.sql(node, text))
+            except HeliosError as error:
+                return SqlRun(text, error)
+
+        self._aside(done)
 
     @on(SqlRun)
     def _sql_run(self, message: SqlRun) -> None:

@@ -7,7 +7,9 @@ from typing import Any, Literal, Protocol
 
 from helios_cli.tui.facts import Sample
 
-Verb = Literal["switchover", "promote", "pause", "resume", "drain", "undrain", "proxy pause", "proxy resume"]
+Verb = Literal[
+    "switchover", "promote", "pause", "resume", "drain", "undrain", "proxy pause", "proxy resume", "playbook"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Act:
 
     verb: Verb
     node: str = ""
-    """To whom the lead is given, who is promoted or drained; empty where the verb has no node."""
+    """To whom the lead is given, who is promoted or drained, which playbook is run; empty where the verb has none."""
 
     @property
     def title(self) -> str:
@@ -30,6 +32,7 @@ class Act:
             "undrain": f"Use {self.node} at the proxy again",
             "proxy pause": "Pause the proxy",
             "proxy resume": "Let the proxy go on",
+            "playbook": f"Run the playbook {self.node}",
         }[self.verb]
 
 
@@ -67,6 +70,9 @@ class Gateway(Protocol):
 
     def carry_out(self, act: Act) -> list[str]:
         """Do it: what to tell of it. Raises HeliosError: it was refused, or went wrong."""
+
+    def playbooks(self) -> list[tuple[str, str]]:
+        """Name and summary of each. Raises HeliosError: none can be run from here."""
 
     def sql(self, node: str, text: str) -> SqlAnswer:
         """Run one statement at a node. Raises HeliosError."""

@@ -28,9 +28,18 @@ VIEWS: Final = (
 )  # fmt: skip
 """The views, numbered from 1."""
 
+_TOLD: Final = {
+    "overview": "Overview: who follows whom, and what has happened",
+    "events": "Events: all of them, with their reasons",
+    "proxy": "Proxy: how it sees the nodes, and its pools",
+    "log": "Log: the end of that of the chosen node",
+    "sql": "SQL at the chosen node; Esc goes back to the nodes",
+    "charts": "Charts: lag, statements, commits and more over time",
+}
+
 KEYS: Final = (
     *(
-        Key(str(number), f"view('{name}')", title, f"{title} below the nodes", str(number), "Views")
+        Key(str(number), f"view('{name}')", title, _TOLD[name], str(number), "Views")
         for number, (name, title) in enumerate(VIEWS, 1)
     ),
     Key("question_mark,f1", "help", "help", "These keys, and what the signs mean", "?", "Monitor", True),
@@ -41,6 +50,7 @@ KEYS: Final = (
     Key("p", "act('pause')", "pause", "Suspend automatic failover, or have it on again", "p", "Acts", True),
     Key("d", "act('drain')", "drain", "Have the proxy send the chosen node nothing new, or use it again", "d", "Acts"),
     Key("x", "act('proxy pause')", "proxy", "Have statements at the proxy wait, or go on", "x", "Acts"),
+    Key("b", "playbooks", "playbook", "Run a playbook: a drill, or a change step by step", "b", "Acts"),
     Key("k", "acknowledge", "ack", "Acknowledge the alarms: they are no longer shown", "k", "Acts"),
     Key("comma,left", "step(-1)", "back", "One look back in time", ",", "Time", True),
     Key("full_stop,right", "step(1)", "forward", "One look forward", ". →", "Time"),

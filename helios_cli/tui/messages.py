@@ -49,3 +49,10 @@ class SqlRun(Message):
 
     text: str
     outcome: SqlAnswer | HeliosError
+
+
+@dataclass
+class PlaybooksListed(Message):
+    """The playbooks that there are, or why none can be run."""
+
+    outcome: list[tuple[str, str]] | HeliosError

@@ -57,6 +57,10 @@ class Recorder:
         """As the gateway."""
         return self._gateway.carry_out(act)
 
+    def playbooks(self) -> list[tuple[str, str]]:
+        """As the gateway."""
+        return self._gateway.playbooks()
+
     def sql(self, node: str, text: str) -> SqlAnswer:
         """As the gateway."""
         return self._gateway.sql(node, text)
@@ -103,6 +107,10 @@ class Replay:
         self._over()
 
     def carry_out(self, act: Act) -> list[str]:
+        """Not of what is over. Raises HeliosError (55000)."""
+        self._over()
+
+    def playbooks(self) -> list[tuple[str, str]]:
         """Not of what is over. Raises HeliosError (55000)."""
         self._over()
 

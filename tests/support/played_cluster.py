@@ -152,6 +152,9 @@ class PlayedGateway:
         self.done.append(act)
         return [f"{act.verb} is done"]
 
+    def playbooks(self) -> list[tuple[str, str]]:
+        return [("switchover", "The lead goes to a standby."), ("failover-drill", "The primary is lost under load.")]
+
     def sql(self, node: str, text: str) -> SqlAnswer:
         self.asked.append((node, text))
         return self.answer(text)

@@ -134,9 +134,10 @@ def state(app: MonitorApp, name: str) -> str:
 def test_in_a_real_terminal(cluster: LocalCluster) -> None:
     screen = pyte.Screen(80, 24)
     stream = pyte.ByteStream(screen)
+    environment = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
     child = pexpect.spawn(
         sys.executable, ["-m", "helios_cli", "monitor", "--dir", str(cluster.directory)],
-        dimensions=(24, 80), cwd=str(ROOT), env={**os.environ, "TERM": "xterm-256color"}, timeout=WAIT_S,
+        dimensions=(24, 80), cwd=str(ROOT), env=environment | {"TERM": "xterm-256color"}, timeout=WAIT_S,
     )  # fmt: skip
 
     def shows(text: str) -> bool:
@@ -155,11 +156,7 @@ def test_in_a_real_terminal(cluster: LocalCluster) -> None:
         child.setwinsize(40, 120)
         screen.resize(40, 120)
         child.send("1")
-        try:
-            wait_until(lambda: shows("╭─ ★"), "boxes, now that there is room", WAIT_S)
-        except BaseException:
-            print("\n".join(screen.display))
-            raise
+        wait_until(lambda: shows("╭─ ★"), "boxes, now that there is room", WAIT_S)
         child.send("q")
         child.expect(pexpect.EOF)
         child.wait()

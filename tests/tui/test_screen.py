@@ -199,6 +199,23 @@ async def test_an_act_shows_its_dry_run_and_asks(key: str, row: int, act: Act) -
         assert source.done == [act], "once"
 
 
+@pytest.mark.parametrize("theme", ["dark", "light"])
+async def test_a_playbook_is_chosen_shown_and_run(theme: str) -> None:
+    source = PlayedGateway([sample(0)])
+    app, running = playing(source, theme=theme)
+    async with running as pilot:
+        await look(app, pilot, 1)
+        await pilot.press("b")
+        await seen(pilot, "The primary is lost under load.")
+        assert {piece: value for piece, value in contrasts(app, ".dialog").items() if value < CONTRAST_MIN} == {}
+        await pilot.press("down", "enter")
+        await seen(pilot, "Run the playbook failover-drill")
+        await seen(pilot, "1. a step")
+        await pilot.press("y")
+        await seen(pilot, "✓ playbook is done")
+        assert source.done == [Act("playbook", "failover-drill")]
+
+
 async def test_what_would_be_refused_cannot_be_done() -> None:
     source = PlayedGateway([sample(0)])
     source.refusal = HeliosError("standby-async lacks 12 kB", sqlstate="55000", hint="Wait until it has caught up.")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from helios_cli.commands import _admin, _proxy_admin
 from helios_cli.commands._admin import Reach
+from helios_cli.commands._errors import Refused
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui.gateway import Act, Plan
 
@@ -93,6 +94,11 @@ def _proxy_plan(act: Act, asked: _proxy_admin.Asked) -> Plan:
     if act.node not in known:
         names = ", ".join(known) or "none"
         raise HeliosError(f'the proxy has no node "{act.node}"', sqlstate="42704", hint=f"Its nodes: {names}.")
+    if act.verb == "drain" and known[act.node].get("role") == "primary":
+        raise Refused(
+            f"{act.node} is the primary: without it writes would wait, and fail in the end",
+            hint="Have another node take over first: s on a standby.",
+        )
     state, active = known[act.node].get("state"), known[act.node].get("active")
     said = f"would {act.verb} {act.node}, which is {state} and has {active} statements in hand"
     return Plan((said,), f"heliosdb-nano proxy {act.verb} {act.node}{admin}")

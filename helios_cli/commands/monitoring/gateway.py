@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.commands import _http, _proxy_admin
 from helios_cli.commands._admin import Reach
-from helios_cli.commands.monitoring import acting, sqlways
+from helios_cli.commands.monitoring import acting, playbooks, sqlways
 from helios_cli.commands.monitoring.asking import Rounds
 from helios_cli.commands.monitoring.members import members, removed
 from helios_cli.engine.errors import HeliosError
@@ -186,11 +186,26 @@ class ClusterGateway:
 
     def plan(self, act: Act) -> Plan:
         """The dry run of an act (:class:`~helios_cli.tui.gateway.Gateway`)."""
+        if act.verb == "playbook":
+            return playbooks.plan(act.node, self._local())
         return acting.plan(act, self._reaches(), self._proxy)
 
     def carry_out(self, act: Act) -> list[str]:
         """Do it (:class:`~helios_cli.tui.gateway.Gateway`)."""
+        if act.verb == "playbook":
+            return playbooks.carry_out(act.node, self._local())
         return acting.carry_out(act, self._reaches(), self._proxy)
+
+    def playbooks(self) -> list[tuple[str, str]]:
+        """Those that are shipped (:class:`~helios_cli.tui.gateway.Gateway`)."""
+        self._local()
+        return playbooks.names()
+
+    def _local(self) -> LocalCluster:
+        if self._cluster is None:
+            hint = "Start the monitor with --dir, or where its cluster.toml is."
+            raise HeliosError("playbooks are run on the cluster of a cluster.toml", sqlstate="55000", hint=hint)
+        return self._cluster
 
     def _reaches(self) -> list[Reach]:
         return list(self._members.known.values())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Button, OptionList, Static
+from textual.widgets.option_list import Option
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui import paint
@@ -55,6 +57,37 @@ class Dialog(ModalScreen[bool]):
     def action_scroll(self, lines: int) -> None:
         """Move what is seen."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+
+class Choice(ModalScreen[str]):
+    """One of several, each with a sentence about it; empty: none."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "leave", "leave it")]
+
+    def __init__(self, title: str, options: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._title = title
+        self._options = options
+
+    def compose(self) -> ComposeResult:
+        """The list."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = self._title
+            box.border_subtitle = "Enter chooses, Esc leaves"
+            width = max(20, min(96, self.app.size.width - 8))
+            yield OptionList(*(Option(self._prompt(name, told, width), id=name) for name, told in self._options))
+
+    def _prompt(self, name: str, told: str, width: int) -> Text:
+        lines: list[Line] = [((name, "strong"),), *(((f"  {text}", "dim"),) for text in wrapped(told, width - 4))]
+        return paint.block(lines, palette(self))
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, message: OptionList.OptionSelected) -> None:
+        self.dismiss(str(message.option_id))
+
+    def action_leave(self) -> None:
+        """None of them."""
+        self.dismiss("")
 
 
 class Question(ModalScreen[bool]):
@@ -157,6 +190,6 @@ class Question(ModalScreen[bool]):
         self.action_agree()
 
 
-def palette(screen: ModalScreen[bool]) -> Palette:
+def palette(screen: ModalScreen[bool] | ModalScreen[str]) -> Palette:
     """The palette in force."""
     return PALETTES["dark" if screen.app.current_theme.dark else "light"]

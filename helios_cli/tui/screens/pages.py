@@ -32,7 +32,8 @@ def node_lines(snapshot: Snapshot, node: NodeSeen, now_s: float) -> list[Line]:
     rows: list[tuple[str, str]] = [("state", node.state), ("HTTP", node.address)]
     if node.error:
         rows.append(("why", node.error))
-    rows.append(("heard", f"{words.age(node.age_s(now_s))} ago, answered in {words.milliseconds(node.took_ms)}"))
+    took = "" if node.error else f", answered in {words.milliseconds(node.took_ms)}"
+    rows.append(("heard", f"{words.age(node.age_s(now_s))} ago{took}" if node.seen_at_s is not None else "never"))
     facts = node.facts
     if facts is not None:
         rows += [
