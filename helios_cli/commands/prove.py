@@ -214,7 +214,7 @@ def _say(
         print_json({**found, "file": str(path), "signed_by": signature.fingerprint(public_key)})
         return
     text = report.lines(found, writes, began)
-    text.insert(-1, f"Report: {path}, signed by {signature.fingerprint(public_key)}")
+    text[-1:-1] = [f"Report: {path}", f"Signed by: {signature.fingerprint(public_key)}"]
     typer.echo("\n".join(["", *text]))
 
 

@@ -110,6 +110,12 @@ def test_at_a_rate_what_was_due_during_a_stall_is_late_and_counted() -> None:
     assert driver.total().total == record["successful"] == sum(record["series"])
 
 
+def test_what_was_due_and_never_begun_is_told() -> None:
+    _, record = driven(Stalling(1.0, 50), Pace(1, 1.0, 100.0))
+    assert 40 <= record["never_begun"] <= 100 - record["operations"] + 60
+    assert driven(Stalling(0.0, 0), Pace(1, 0.5, 0.0))[1]["never_begun"] == 0
+
+
 def test_as_fast_as_they_go_one_operation_is_slow_and_the_others_are_not() -> None:
     _, record = driven(Stalling(0.8, 50), Pace(2, 1.5, 0.0))
     assert sum(count for low, _, count in record["histogram_ms"] if low >= 100) <= 2

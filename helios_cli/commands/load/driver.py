@@ -240,7 +240,8 @@ class Driver:
         return {
             "workload": self.work.name, "clients": self.pace.clients, "rate": self.pace.rate,
             "seconds": round(seconds, 3), "operations": total.total + failed, "successful": total.total,
-            "failed": failed, "tried_again": sum(worker.tried_again for worker in self.workers),
+            "failed": failed, "never_begun": max(0, int(self.pace.rate * seconds) - total.total - failed),
+            "tried_again": sum(worker.tried_again for worker in self.workers),
             "per_second": round(total.total / max(seconds, 1e-9), 1), "latency_ms": total.record_ms(),
             "kinds": {kind: self._kind(kind) for kind in kinds}, "errors": dict(errors.most_common()),
             "outages": [{"at_s": at, "seconds": length} for at, length in self.outages],

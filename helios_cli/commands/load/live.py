@@ -98,7 +98,7 @@ class Screen:
 def latencies(histogram: Histogram, names: Sequence[str]) -> str:
     """Percentiles in milliseconds."""
     found = histogram.record_ms()
-    return "  ".join(f"{name} {found[name]:,.2f}" for name in names) + " ms" if histogram.total else "-"
+    return "  ".join(f"{name} {_short(found[name])}" for name in names) + " ms" if histogram.total else "-"
 
 
 def line(sample: Sample) -> str:
@@ -119,10 +119,11 @@ def lines(record: Mapping[str, Any], histogram: Histogram) -> list[str]:
         f"Failed: {record['failed']}",
         f"Tried again: {record['tried_again']}",
         f"Success rate: {success_rate(record['successful'], record['operations'])}",
+        *([f"Due, and never begun: {record['never_begun']}"] if record["never_begun"] else []),
     ]
     for kind, one in record["kinds"].items():
         if len(record["kinds"]) > 1:
-            found.append(f"  {kind}: {one['operations']:,}, {_of(one['latency_ms'])}")
+            found.append(f"  {kind}: {one['operations']:,}, {_of(one['latency_ms'], SHOWN)}")
     since = " from when each was due" if record["rate"] else ""
     found += ["", f"=== Latency{since} ===", *histogram.picture(), _of(record["latency_ms"])]
     found += ["", "=== Throughput ===", f"{series(fitted(record['series']))}  operations a second, {OUTAGE} none"]
@@ -130,8 +131,13 @@ def lines(record: Mapping[str, Any], histogram: Histogram) -> list[str]:
     return found + [f"Error: {text} ({count} times)" for text, count in list(record["errors"].items())[:5]]
 
 
-def _of(latency: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:,.2f}" for name, value in latency.items()) + " ms"
+def _of(latency: Mapping[str, float], names: Sequence[str] = ()) -> str:
+    return ", ".join(f"{name} {_short(latency[name])}" for name in names or latency) + " ms"
+
+
+def _short(value: float) -> str:
+    """Three digits, or all that are before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def fitted(values: Sequence[float], width: int = 60) -> list[float]:

@@ -150,6 +150,7 @@ class Prover:
         gets_on = self._wait_clients(time.monotonic(), f"every client gets on behind {turn.fault.name}")
         self._note(turn, injection, injection.at or began)
         if injection.undo is not None:
+            self._tell(f"waiting: {injection.lost or injection.target} comes back")
             injection.undo()
             self.timeline.add("back", f"{injection.lost or injection.target} is back")
         if not gets_on:

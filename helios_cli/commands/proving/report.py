@@ -120,13 +120,17 @@ def lines(found: Mapping[str, Any], writes: Sequence[Write], began: float) -> li
         *(f"Error: {text} ({count} times)" for text, count in list(load["errors"].items())[:5]),
         "",
         "=== Faults ===",
-        *(f"{one['number']}. {one['text']}: RTO {distribution_text(one['rto_ms'])}" for one in found["faults"]),
+        *(text for one in found["faults"] for text in _fault(one)),
         "",
         f"RPO: {rpo['lost_rows']} rows lost" + (f", acknowledged within {rpo['ms']:,.0f} ms" if rpo["ms"] else ""),
         f"RTO: {distribution_text(found['rto_ms'])} ({found['rto_ms']['samples']} waits of clients)",
         "",
     ]
     return [*text, *verdict(found)]
+
+
+def _fault(one: Mapping[str, Any]) -> tuple[str, str]:
+    return f"{one['number']:2}. {one['text']}", f"    RTO {distribution_text(one['rto_ms'])}"
 
 
 def summary(found: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from helios_cli.commands.local import observation
 from helios_cli.commands.local.clusterfile import LocalCluster
 
 LOOK_S: Final = 0.25
-WIDTH: Final = 60
+WIDTH: Final = 76
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class LeadWatch:
 
 
 def picture(answers: Sequence[float], seconds: float, events: Sequence[Event], width: int = WIDTH) -> list[str]:
-    """Acknowledged writes over time as a row of bars, and a mark below for each fault; a line of seconds last.
+    """Acknowledged writes over time as a row of bars, and a mark below for each fault; seconds, a legend.
 
     ``answers`` are seconds since the beginning, in any order. A part in which nothing was acknowledged is left blank.
     """
@@ -99,7 +99,8 @@ def picture(answers: Sequence[float], seconds: float, events: Sequence[Event], w
             marks[at] = "✗" if event.kind == "fault" or marks[at] == "✗" else "▲"
     end = f"{seconds:.0f} s"
     return [
-        f"{bars}  {top * width / seconds:,.0f} writes/s at most",
-        f"{''.join(marks)}  ✗ fault  ▲ another node leads",
+        bars,
+        "".join(marks).rstrip(),
         f"0{end:>{width - 1}}",
+        f"{top * width / seconds:,.0f} writes/s at most   ✗ fault   ▲ another node leads",
     ]

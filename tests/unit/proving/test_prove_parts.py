@@ -65,10 +65,9 @@ def test_faults_by_name() -> None:
 
 def test_the_picture_leaves_an_outage_blank_and_marks_the_fault() -> None:
     answers = [at / 10 for at in range(100) if not 40 <= at < 60]
-    bars, marks, scale = picture(answers, 10.0, [Event(4.0, "fault", "x"), Event(5.0, "lead", "y")], width=10)
-    assert bars.startswith("████  ████  10 writes/s")
-    assert marks.startswith("    ✗▲    ")
-    assert scale == "0     10 s"
+    bars, marks, scale, legend = picture(answers, 10.0, [Event(4.0, "fault", "x"), Event(5.0, "lead", "y")], width=10)
+    assert (bars, marks, scale) == ("████  ████", "    ✗▲", "0     10 s")
+    assert legend.startswith("10 writes/s at most")
 
 
 def test_a_fault_that_this_machine_cannot_do_is_named(
