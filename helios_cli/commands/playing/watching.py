@@ -38,17 +38,25 @@ def _facts(seen: Sequence[Observation]) -> Facts:
     leader = observation.primary_of(seen)
     teller = leader or max((one for one in seen if one.status.get("cluster")), key=lambda one: one.term, default=None)
     view: Mapping[str, Any] = (teller.status.get("cluster") if teller is not None else None) or {}
-    counting = {str(one.get("node_id")) for one in view.get("nodes", ()) if one.get("in_sync")}
+    views = {str(one.get("node_id")): one for one in view.get("nodes", ())}
     voters = tuple(map(str, view.get("voters") or ()))
-    return Facts(tuple(_node(one, counting) for one in seen), voters, observation.is_paused(seen))
+    nodes = tuple(_node(one, views.get(one.node.name, {}), leads=one is leader) for one in seen)
+    return Facts(nodes, voters, observation.is_paused(seen))
 
 
-def _node(one: Observation, counting: set[str]) -> NodeFact:
-    lag_ms = (observation.local_view(one.status) or {}).get("lag_ms")
+def _node(one: Observation, view: Mapping[str, Any], *, leads: bool) -> NodeFact:
+    """A node as it says itself, but how far it is as the teller has it: what several say is of several moments."""
     process = "" if one.process is None else f"{one.process.pid}.{one.process.start_ticks}"
+    flushed, committed, lag_bytes, lag_ms = one.flushed, one.committed, None, None
+    if view.get("connected"):
+        flushed = observation.lsn_of(view.get("flushed")) or flushed
+        committed = (observation.lsn_of(view.get("committed")) if leads else None) or committed
+        if not leads:
+            lag_bytes, lag_ms = view.get("lag_bytes"), view.get("lag_ms")
     return NodeFact(
-        one.node.name, one.role, one.state, one.node.mode, one.node.name in counting, process, one.term,
-        int(one.flushed), int(one.committed), float(lag_ms) if isinstance(lag_ms, (int, float)) else None, one.checksum,
+        one.node.name, one.role, one.state, one.node.mode, bool(view.get("in_sync")), process, one.term, int(flushed),
+        int(committed), float(lag_ms) if isinstance(lag_ms, (int, float)) else None, one.checksum,
+        int(lag_bytes) if isinstance(lag_bytes, int) else None,
     )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ class NodeFact:
     committed: int = 0
     lag_ms: float | None = None
     checksum: str = ""
+    lag: int | None = None
+    """Bytes of log that it lacks, as the primary has it; None when the primary does not tell."""
 
     @property
     def leads(self) -> bool:
@@ -122,7 +124,8 @@ class Facts:
         primary = self.claimant
         if primary is None:
             return None
-        return max((max(0, primary.flushed - one.committed) for one in self.standbys), default=0)
+        lags = [max(0, primary.flushed - one.committed) if one.lag is None else one.lag for one in self.standbys]
+        return max(lags, default=0)
 
     @property
     def lag_s(self) -> float | None:
