@@ -274,6 +274,12 @@ class MonitorApp(App[None]):
         self.theme = PALETTES["light" if self.current_theme.dark else "dark"].name
         self.call_after_refresh(self.show)
 
+    def action_scroll_view(self, pages: int) -> None:
+        """Move what is below the nodes: of several panels the last, which has the events."""
+        panels = [one for one in self.query(Panel) if one.is_on_screen and one.region.height]
+        if panels:
+            panels[-1].scroll_relative(y=pages * max(1, panels[-1].size.height - 1), animate=False)
+
     def action_charts(self) -> None:
         """The charts, or those behind the ones that are shown."""
         if self.view == "charts":

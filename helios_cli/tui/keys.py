@@ -63,6 +63,15 @@ KEYS: Final = (
     Key("r", "refresh_now", "look", "Look at once", "r", "Monitor"),
     Key("t", "theme", "theme", "Dark, or light", "t", "Monitor", True),
     Key("f", "filter", "filter", "Events: all, warnings and errors, errors", "f", "Views"),
+    Key(
+        "pagedown",
+        "scroll_view(1)",
+        "further",
+        "Further down below the nodes; the wheel does as well",
+        "PgDn",
+        "Views",
+    ),
+    Key("pageup", "scroll_view(-1)", "back up", "Up again", "PgUp", "Views"),
     Key("c", "charts", "charts", "Charts: the next ones", "c", "Views"),
     Key("q,ctrl+q", "quit", "quit", "End; the cluster goes on", "q", "Monitor", True),
 )

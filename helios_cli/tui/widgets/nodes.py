@@ -17,7 +17,11 @@ from helios_cli.tui.palette import PALETTES
 class NodeTable(DataTable[Text]):
     """One row for each node, of one line or two, as the width allows."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "details", key_display="↵")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "details", key_display="↵"),
+        Binding("pagedown", "app.scroll_view(1)", show=False),
+        Binding("pageup", "app.scroll_view(-1)", show=False),
+    ]
 
     def __init__(self) -> None:
         super().__init__(id="nodes", cursor_type="row", zebra_stripes=False, cell_padding=0)
