@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.inner_node import InnerNode
+from support.node_process import wait_until
 from support.raw_wire import SYNC, bind, execute, message, parse, query
+
+from helios_cli.engine.node import planning
 
 MANY = 40
 """More than the queries that fetch rows at once."""
@@ -66,3 +71,24 @@ def test_a_client_that_goes_on_is_served_while_others_wait(inner: InnerNode) -> 
         for cursor in cursors:
             assert len(cursor.fetchmany(5)) == 5
         others_are_served(inner)
+
+
+def test_texts_that_take_long_to_plan(inner: InnerNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, begun, may_go_on = planning._plan, threading.Event(), threading.Event()
+
+    def slowly(*given: Any, **more: Any) -> planning.PlannedApart:
+        begun.set()
+        assert may_go_on.wait(60)
+        return plan(*given, **more)
+
+    monkeypatch.setattr(planning, "_plan", slowly)
+    text = f"SELECT 1 -- {'x' * planning.LOOP_MAX}"
+    with ExitStack() as stack:
+        clients = [stack.enter_context(inner.raw()) for _ in range(8)]
+        for client in clients:
+            client.send(query(text))
+        wait_until(begun.is_set, "one is planned")
+        others_are_served(inner)
+        may_go_on.set()
+        for client in clients:
+            assert client.until("Z")[1] == ("D", (b"1",))

@@ -134,7 +134,7 @@ class Engine:
         self.queue.guard = self.guard
         self.queue.group_max = settings.group_max_transactions
         self.read_workers = Workers(loop, settings.reader_threads, "reader")
-        self.write_worker = Workers(loop, 1, "writer")
+        self.write_worker, self.plan_worker = Workers(loop, 1, "writer"), Workers(loop, 1, "planner")
         self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))
         self.channels, self.advisory = Channels(), AdvisoryLocks()
         self.roles = Roles(self)

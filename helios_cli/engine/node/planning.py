@@ -84,7 +84,8 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
             checks_bodies=checks_bodies, database_oid=session.database_oid,
         )  # fmt: skip
 
-    session.engine.read_workers.run(work, done, failed)
+    # One after the other: the parser keeps the interpreter to itself while it is at work.
+    session.engine.plan_worker.run(work, done, failed)
     return True
 
 
