@@ -76,8 +76,8 @@ def put(archive: zipfile.ZipFile, name: str, data: bytes, how: int, level: int |
     archive.writestr(entry, data, compresslevel=level)
 
 
-def build(output: Path, *, quick: bool) -> None:
-    """Write the executable."""
+def gathered(*, quick: bool) -> bytes:
+    """The packages as a zip file, compiled unless it is to be quick."""
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "packages"
         target.mkdir()
@@ -87,7 +87,11 @@ def build(output: Path, *, quick: bool) -> None:
             sys.pycache_prefix = None  # beside the modules, whatever the environment says
             unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
             compileall.compile_dir(target, quiet=2, stripdir=str(target), invalidation_mode=unchecked, workers=0)
-        packages = packed(target, level=1 if quick else 9)
+        return packed(target, level=1 if quick else 9)
+
+
+def write(output: Path, packages: bytes) -> None:
+    """Write the executable that unpacks and runs these packages, and the links by its other names."""
     start = (ROOT / "tools" / "binary_main.py").read_bytes()
     about = {
         "hash": hashlib.sha256(start + packages).hexdigest()[:32],
@@ -119,7 +123,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("dist/heliosdb-nano"))
     parser.add_argument("--quick", action="store_true", help="quicker to make, larger, slower at its first start")
     given = parser.parse_args()
-    build(given.output, quick=given.quick)
+    write(given.output, gathered(quick=given.quick))
 
 
 if __name__ == "__main__":

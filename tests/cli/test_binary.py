@@ -100,15 +100,27 @@ def test_a_node_runs_answers_and_stops(bare: Path, home: Path) -> None:
     assert cache.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_first_starts_at_the_same_time_leave_one_directory(bare: Path, home: Path) -> None:
-    environment = {"PATH": str(bare), "HOME": str(home)}
-    starts = [
-        subprocess.Popen(["/usr/bin/env", "heliosdb-nano", "--version"], env=environment, stdout=subprocess.PIPE)
-        for _ in range(2)
-    ]
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An executable of the same make with next to nothing in it."""
+    place = tmp_path_factory.mktemp("small")
+    (place / "packages" / "helios_cli").mkdir(parents=True)
+    (place / "packages" / "helios_cli" / "__init__.py").touch()
+    program = "def {}():\n    print('{} runs')\n    return 7\n"
+    (place / "packages" / "helios_cli" / "cli.py").write_text(
+        "".join(program.format(name, name) for name in ("main", "main_sql", "main_proxy"))
+    )
+    tools = loaded("binary")
+    tools.write(place / "heliosdb-nano", tools.packed(place / "packages"))
+    return place / "heliosdb-nano"
+
+
+def test_first_starts_at_the_same_time_leave_one_directory(small: Path, home: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    starts = [subprocess.Popen([sys.executable, str(small)], env=environment, stdout=subprocess.PIPE) for _ in range(6)]
     said = [one.communicate(timeout=STARTED_S)[0] for one in starts]
-    assert [one.returncode for one in starts] == [0, 0]
-    assert len(set(said)) == 1 and said[0].startswith(b"heliosdb-nano ")
+    assert [one.returncode for one in starts] == [7] * 6
+    assert set(said) == {b"main runs\n"}
     assert len(list((home / ".cache" / "heliosdb-nano").iterdir())) == 1
 
 
@@ -144,9 +156,9 @@ def test_a_directory_that_others_can_reach_into_is_not_used(bootstrap: Any, tmp_
     assert bootstrap.private(str(tmp_path / "file" / "cache")) is not None
 
 
-def test_what_was_cut_short_is_not_taken_for_whole(bootstrap: Any, made: Path, tmp_path: Path) -> None:
+def test_what_was_cut_short_is_not_taken_for_whole(bootstrap: Any, small: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
-    broken.write_bytes(made.read_bytes()[:-4096])
+    broken.write_bytes(small.read_bytes()[:-64])
     assert subprocess.run([sys.executable, str(broken)], capture_output=True, timeout=STARTED_S).returncode != 0
     target = tmp_path / "place" / "name"
     target.parent.mkdir()
@@ -158,7 +170,7 @@ def test_what_was_cut_short_is_not_taken_for_whole(bootstrap: Any, made: Path, t
     bootstrap.os.rename = fail
     try:
         with pytest.raises(OSError, match="No space"):
-            bootstrap.unpacked(str(made), str(target.parent), str(target))
+            bootstrap.unpacked(str(small), str(target.parent), str(target))
     finally:
         bootstrap.os.rename = kept
     assert list(target.parent.iterdir()) == [], "nothing is left behind"
@@ -199,6 +211,17 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     assert packed[0] == packed[1]
     (tmp_path / "1" / "d" / "a").write_text("other")
     assert tools.packed(tmp_path / "1") != packed[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"), [("heliosdb-nano", "main"), ("heliosdb-cli", "main_sql"), ("heliosdb-proxy", "main_proxy")]
+)
+def test_the_name_says_which_program_runs(small: Path, home: Path, name: str, runs: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(small.with_name(name))], env={"HOME": str(home)}, capture_output=True, text=True,
+        timeout=STARTED_S,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (7, f"{runs} runs\n"), done.stderr
 
 
 def test_every_locked_package_is_found_in_the_lock() -> None:
