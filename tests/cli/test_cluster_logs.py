@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,7 @@ def following(*options: str) -> tuple[subprocess.Popen[str], list[str], Callable
         [sys.executable, "-m", "helios_cli", "cluster", "logs", "-f", "--dir", "c", *options],
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     found: list[str] = []
 
@@ -177,7 +180,7 @@ def following(*options: str) -> tuple[subprocess.Popen[str], list[str], Callable
     reader.start()
 
     def end() -> None:
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         reader.join(30)
         assert process.stdout is not None
@@ -203,3 +206,5 @@ def test_what_comes_is_followed(cluster: clusterfile.LocalCluster) -> None:
     finally:
         process.kill()
         process.wait()
+        assert process.stdout is not None
+        process.stdout.close()

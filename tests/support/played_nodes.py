@@ -125,6 +125,9 @@ class Cluster:
         fit = [node for node in self.nodes.values() if node.state is State.HEALTHY and node not in avoid]
         return next((node for node in reversed(fit) if node.lsn >= floor or node is self.primary), None)
 
+    def greeter(self) -> Node | None:
+        return self.reader()
+
     def is_behind(self, floor: int) -> bool:
         return False
 
