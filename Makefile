@@ -14,7 +14,7 @@ ARGS ?=
 
 help:
 	@echo 'make install   the product in $(VENV) (commands heliosdb-nano, heliosdb-cli, heliosdb-proxy)'
-	@echo 'make demo      a node killed under load, then a primary, and its standby promoted (about 40 s)'
+	@echo 'make demo      a cluster, its primary killed under load, a standby that takes over (about 30 s)'
 	@echo 'make test      every check and test; what CI runs'
 	@echo 'make faults    kills, freezes, cuts, full and stalled disks, clocks that jump; DRILL="freeze isolate" MODE=sync for some'
 	@echo 'make mutants   takes each care of the storage core out once and expects a test to fail (3 min)'

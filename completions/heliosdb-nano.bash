@@ -104,7 +104,7 @@ _heliosdb_nano() {
         " doctor") words="--node --data-dir --config --ca --token-file --cluster-secret-file --proxy --strict --json --help" ;;
         " sim") words="run --help" ;;
         " sim run") words="--seed --seeds --nodes --observers --mode --faults --steps --only --bug --shrink --trace --json --help" ;;
-        " demo") words="--seconds --kills --writers --single --seed --keep --json --help" ;;
+        " demo") words="--seconds --single --kills --writers --seed --keep --json --help" ;;
         " completion") words="--json --help" ;;
         " version") words="--json --help" ;;
     esac

@@ -197,7 +197,7 @@ def run(
 
         heliosdb-nano playbook run switchover
 
-        heliosdb-nano playbook run failover-drill --set outage=10s --set duration=40s
+        heliosdb-nano playbook run failover-drill --set before=5s --set outage=10s
 
         heliosdb-nano playbook run mine.toml --dry-run
     """

@@ -74,7 +74,7 @@ def verdict(**changes: Any) -> Verdict:
 
 def test_only_a_clean_account_passes() -> None:
     assert verdict().passed
-    assert summary(verdict(), None)[-1].startswith("VERDICT: passed")
+    assert summary(verdict())[-1].startswith("VERDICT: passed")
     for change in (
         {"account": Account(20, 19, 1, 0, 0)},
         {"account": Account(20, 21, 0, 1, 0)},
@@ -83,8 +83,8 @@ def test_only_a_clean_account_passes() -> None:
         {"exit_code": -9},
     ):
         assert not verdict(**change).passed, change
-        assert summary(verdict(**change), None)[-1] == "VERDICT: FAILED."
-    assert "repeat with          --seed 5" in summary(verdict(), None)
+        assert summary(verdict(**change))[-1] == "VERDICT: FAILED."
+    assert "repeat with          --seed 5" in summary(verdict())
 
 
 def test_sparkline() -> None:
