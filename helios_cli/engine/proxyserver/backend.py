@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 WRITE_HIGH_WATER: Final = 256 * 1024
 MESSAGE_MAX: Final = 1 << 20
+PIECE_BYTES: Final = 16 * 1024
+ACKS_AT_ONCE: Final = PIECE_BYTES // 5
+"""Acknowledgements that are walked over in one turn of the loop, and their bytes: some milliseconds."""
 """Of a message that is looked into: errors, notices, parameters, notifications."""
 
 _u32 = Struct("!I").unpack_from
@@ -123,6 +126,8 @@ class Backend(asyncio.Protocol):
         """Its client has done with it, and the next one gets it when they have arrived."""
         self._due: deque[Command] = deque()
         self._tail = b""
+        self._later = b""
+        """Of what was read, what the walk has not come to; nothing is read meanwhile."""
         self._skip = 0
         self._mute = False
         """The client gets no more of the answer in hand."""
@@ -169,6 +174,12 @@ class Backend(asyncio.Protocol):
         """Bytes of the node."""
         if self.closed:
             return
+        if len(data) > PIECE_BYTES and len(self.statements.plan) > ACKS_AT_ONCE and not self.transport.is_closing():
+            # Thousands of small answers to one pipeline: others have their turns between them.
+            data, self._later = data[:PIECE_BYTES], data[PIECE_BYTES:]
+            if not self._paused:
+                self.transport.pause_reading()
+            self.pool.proxy.loop.call_soon(self._go_on)
         if self._tail:
             data = self._tail + data
             self._tail = b""
@@ -182,6 +193,15 @@ class Backend(asyncio.Protocol):
             log.exception("node %s: an answer could not be read", self.node.name)
             self._fatal = ProtocolViolation(str(error))
             self.close()
+
+    def _go_on(self) -> None:
+        """Others have had their turn."""
+        data, self._later = self._later, b""
+        if self.closed or not data:
+            return
+        if not self._paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+        self.data_received(data)
 
     def _walk(self, data: bytes) -> None:
         size = len(data)
@@ -393,17 +413,20 @@ class Backend(asyncio.Protocol):
         """The client takes its answer slower than it comes."""
         if not self._paused and not self.closed:
             self._paused = True
-            self.transport.pause_reading()
+            if not self._later:
+                self.transport.pause_reading()
 
     def unpause(self) -> None:
         """There is room again."""
         if self._paused:
             self._paused = False
-            if not self.closed and not self.transport.is_closing():
+            if not self._later and not self.closed and not self.transport.is_closing():
                 self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        while self._later:
+            self._go_on()
         self._end(self._fatal or HeliosError(str(exc) if exc else "the node closed the connection", sqlstate="08006"))
 
     def close(self) -> None:

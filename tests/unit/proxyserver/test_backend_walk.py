@@ -11,7 +11,7 @@ from support.played_nodes import PlayedProxy, Wire
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.proxy.prepared import AS_PARSE, DROP, EVICT, PASS
-from helios_cli.engine.proxyserver.backend import MESSAGE_MAX, Backend, Command
+from helios_cli.engine.proxyserver.backend import ACKS_AT_ONCE, MESSAGE_MAX, Backend, Command
 from helios_cli.engine.wire import backend as answers
 
 READY = b"Z\0\0\0\5I"
@@ -193,3 +193,24 @@ def test_what_comes_behind_the_end_is_nothing() -> None:
     one.leave()
     one.data_received(ROW + READY)
     assert receiver.seen == [b""]
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_thousands_of_acknowledgements_take_turns(is_cut: bool) -> None:
+    """Others are served between them; a connection that ends meanwhile has said all of it."""
+    count = 5 * ACKS_AT_ONCE
+    walked, receiver = backend(Receiver())
+    walked.send(b"")
+    walked.statements.plan.extend([(PASS, None, None)] * count)
+    clock = cast(Any, walked.pool.proxy).clock
+    walked.data_received(answers.PARSE_COMPLETE * count + READY)
+    assert 0 < len(receiver.seen[0]) < 5 * count // 4 and not cast(Any, walked.transport).reading
+    if is_cut:
+        cast(Any, walked.transport).closed = True
+        walked.connection_lost(None)
+    else:
+        clock.advance(0)
+        assert cast(Any, walked.transport).reading
+    assert receiver.seen == [answers.PARSE_COMPLETE * count + READY, ("over", ord("I")), b""]
+    clock.advance(1)
+    assert not walked.busy
