@@ -173,7 +173,7 @@ class Dialogue(asyncio.Protocol):
                 left -= 1
                 if not left:
                     self._rests = True
-                    self.proxy.loop.call_soon(self._take_turn)
+                    self.proxy.in_turn(self._take_turn)
                     break
                 code = data[at]
                 length = _u32(data, at + 1)[0]
