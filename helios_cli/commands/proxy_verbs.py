@@ -208,7 +208,7 @@ def undrain(
 
 def reload(
     admin: Admin = None, config: Config = None, token_file: TokenFile = None, timeout: Timeout = 10.0,
-    as_json: _options.Json = False,
+    dry_run: DryRun = False, as_json: _options.Json = False,
 ) -> int:  # fmt: skip
     """Have the proxy read its proxy.toml again, as SIGHUP does; it says what changed and what needs a restart.
 
@@ -216,7 +216,11 @@ def reload(
 
         heliosdb-nano proxy check && heliosdb-nano proxy reload
     """
-    return _say(post(Asked(admin, config, token_file, timeout), "/reload"), as_json)
+    asked = Asked(admin, config, token_file, timeout)
+    would = (
+        "have it read its file again, for {clients} clients; heliosdb-nano proxy check says whether that is in order"
+    )
+    return _verb(asked, "/reload", dry_run, as_json, would)
 
 
 def _verb(asked: Asked, path: str, dry_run: bool, as_json: bool, would: str) -> int:

@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from helios_cli.commands.completion import SHELLS, script
+from helios_cli.commands.completing.words import SHELLS
+from helios_cli.commands.completion import script
 from helios_cli.commands.tree import command_tree
 from helios_cli.engine.config import proxy_table
 from helios_cli.engine.config.registry import ALL_SETTINGS

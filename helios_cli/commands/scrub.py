@@ -37,6 +37,7 @@ def scrub(
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="With --wait: longest wait. \\[no limit]")
     ] = 0.0,
+    dry_run: _admin.DryRun = False,
     as_json: _options.Json = False,
 ) -> int:
     """Begin a scrub now: the node reads every page on its disk again, and repairs what is damaged.
@@ -48,11 +49,13 @@ def scrub(
 
         heliosdb-nano scrub --wait
 
-        heliosdb-nano scrub --node 127.0.0.1:8081
+        heliosdb-nano scrub --node 127.0.0.1:8081 --dry-run
 
         heliosdb-nano scrub --data-dir /var/lib/heliosdb --rate-mb 0 --wait --json
     """
     nodes = _admin.reaches(asked)
+    if dry_run:
+        return _say_plan(nodes, as_json)
     body: dict[str, object] = {} if rate_mb is None else {"rate_mb": rate_mb}
     begun = [(one, _admin.ask(one, "scrub", body, ANSWER_S)) for one in nodes]
     if wait:
@@ -66,6 +69,17 @@ def scrub(
     failed = any(not record["running"] and _unfinished(record) for _, record in begun)
     bad = any(record["pages_bad"] for _, record in begun)
     return ExitCode.FAILED if wait and failed else ExitCode.DEGRADED if bad else ExitCode.OK
+
+
+def _say_plan(nodes: Sequence[Reach], as_json: bool) -> int:
+    """How much each node would read."""
+    pages = [(one, int(_admin.status_of(one).get("database_pages") or 0)) for one in nodes]
+    if as_json:
+        print_json({"would_read": [{"node": one.name, "pages": count} for one, count in pages], "dry_run": True})
+    else:
+        for one, count in pages:
+            typer.echo(f"{one.name}: would read {count} pages")
+    return ExitCode.OK
 
 
 def _wait(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helios_cli.commands.completion import walk
+from helios_cli.commands.completing.words import walk
 from helios_cli.commands.tree import command_tree
 from helios_cli.engine.config.registry import ALL_SETTINGS
 from helios_cli.engine.sql.functions import REGISTRY

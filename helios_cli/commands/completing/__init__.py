@@ -1,0 +1,1 @@
+"""Completion scripts of the shells, made from the commands; pressing TAB starts no Python."""
