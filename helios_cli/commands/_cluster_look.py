@@ -6,14 +6,17 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from helios_cli.commands import _admin, _http, _tokens
 from helios_cli.commands._admin import Asked, Reach
 from helios_cli.commands._cluster_checks import Picture, Seen, SeenProxy
 from helios_cli.engine.errors import ConfigError, HeliosError
 
-ASK_S = 3.0
+ASK_S: Final = 3.0
+SETTLE_S: Final = 3.0
+"""How long a proxy may take to find a node well again that answers here: it asks a node that was lost once a second."""
+POLL_S: Final = 0.2
 
 
 def look(asked: Asked, proxies: Sequence[str]) -> Picture:
@@ -29,7 +32,8 @@ def look(asked: Asked, proxies: Sequence[str]) -> Picture:
         nodes = [*nodes, *_ask_all(others)]
     lacking = [reach.name for reach, seen in zip(reaches, nodes, strict=True) if not _is_observer(seen)
                and not _has_token(reach)]  # fmt: skip
-    return Picture(nodes, [_proxy(address) for address in proxies], lacking)
+    well = [one.name for one in nodes if one.record is not None]
+    return Picture(nodes, [_settled(address, well) for address in proxies], lacking)
 
 
 def _ask_all(reaches: Sequence[Reach]) -> list[Seen]:
@@ -70,6 +74,17 @@ def _has_token(reach: Reach) -> bool:
         return bool(_tokens.tokens(reach.name, reach.token_files, reach.secret_files))
     except ConfigError:
         return False
+
+
+def _settled(address: str, well: Sequence[str]) -> SeenProxy:
+    """A proxy, asked again while it holds a node for lost that was only just mended."""
+    end = time.monotonic() + SETTLE_S
+    while True:
+        seen = _proxy(address)
+        doubted = [one for one in seen.nodes or () if one.get("state") == "unhealthy" and one.get("name") in well]
+        if not doubted or time.monotonic() >= end:
+            return seen
+        time.sleep(POLL_S)
 
 
 def _proxy(address: str) -> SeenProxy:

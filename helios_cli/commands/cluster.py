@@ -106,8 +106,10 @@ def down(
 def _delete(cluster: LocalCluster, dry_run: bool) -> list[str]:
     """Remove what ``cluster up`` made, and its directories when nothing else is in them; the paths."""
     from helios_cli.commands.local import partitions
+    from helios_cli.commands.playing import runs
 
     paths = [cluster.data_dir(one) for one in cluster.nodes]
+    paths += [cluster.directory / runs.DIRECTORY]
     paths += [path for one in cluster.members for path in (cluster.log_file(one), cluster.pid_file(one))]
     if cluster.proxy is not None:
         paths += [cluster.proxy_file, cluster.proxy_token_file, cluster.directory / partitions.NAME]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -19,10 +20,12 @@ from helios_cli.engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from helios_cli.commands.local.clusterfile import LocalCluster
+    from helios_cli.commands.local.launch import Step
     from helios_cli.commands.local.observation import Observation
 
 NODES: Final = 3
 STOP_S: Final = 30.0
+UP_HINT: Final = "heliosdb-nano cluster up goes on with it; cluster down --wipe --yes removes it."
 
 Count: TypeAlias = Annotated[int | None, typer.Option("--nodes", min=1, max=64, help="Data nodes. \\[3]")]
 Observers: TypeAlias = Annotated[
@@ -116,22 +119,59 @@ def up(
     given = {"authority": authority, "etcd_endpoints": etcd_endpoints}
     all_sets = (*(sets or ()), *(f"{name}={value}" for name, value in given.items() if value is not None))
     wanted = Wanted(nodes, observers, mode, _modes(modes), proxy, data, base_port, all_sets)
-    cluster, new = _made_or_found(directory, wanted)
-    seen = observation.observe(cluster)
-    steps = launch.plan(cluster, seen)
-    if dry_run:
-        return print_plan(cluster, steps, as_json)
-    with bringup.BringUp(cluster, quiet=as_json) as display:
-        if new:
-            launch.refuse_used_ports([step.node for step in steps])
-            cluster.directory.mkdir(parents=True, exist_ok=True)
-            clusterfile.write(cluster)
-            display.say(f"wrote {cluster.path}")
-        launch.launch(cluster, steps)
-        if steps:
-            display.say(f"started {', '.join(step.node.name for step in steps)}")
-        seen = launch.wait_streaming(cluster, timeout, display, saw=display.saw)
+    with ExitStack() as claims:
+        cluster, new = _made_or_found(directory, wanted, claims)
+        steps = launch.plan(cluster, observation.observe(cluster))
+        if dry_run:
+            return print_plan(cluster, steps, as_json)
+        with _undone_by_ctrl_c(cluster, steps), bringup.BringUp(cluster, quiet=as_json) as display:
+            if new:
+                launch.refuse_used_ports([step.node for step in steps])
+                cluster.directory.mkdir(parents=True, exist_ok=True)
+                clusterfile.write(cluster)
+                display.say(f"wrote {cluster.path}")
+            with _ctrl_c_waits():
+                launch.launch(cluster, steps)
+            if steps:
+                display.say(f"started {', '.join(step.node.name for step in steps)}")
+            seen = launch.wait_streaming(cluster, timeout, display, saw=display.saw)
     return show(cluster, seen, as_json) if detach else _stay(cluster, seen, as_json)
+
+
+@contextmanager
+def _undone_by_ctrl_c(cluster: LocalCluster, steps: Sequence[Step]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end what was being started, and come through; its files stay."""
+    from helios_cli.commands.local import processes
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted: stopping what was started", err=True)
+        started = [one for step in steps if (one := processes.find(cluster, step.node))]
+        for left in processes.end_all(started, STOP_S, signal.SIGINT):
+            left.send(signal.SIGKILL)
+        for step in steps:
+            processes.forget(cluster, step.node)
+        typer.echo(f"hint: {UP_HINT}", err=True)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C and SIGTERM come when this is over: no process is started that nobody has written down."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda given, _: came.append(given)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _modes(text: str | None) -> tuple[str, ...]:
@@ -144,15 +184,18 @@ def _modes(text: str | None) -> tuple[str, ...]:
     return found
 
 
-def _made_or_found(directory: str | None, wanted: Wanted) -> tuple[LocalCluster, bool]:
-    """The cluster of the file, or a new one, and whether a file has to be written. What was asked for must agree."""
+def _made_or_found(directory: str | None, wanted: Wanted, claims: ExitStack) -> tuple[LocalCluster, bool]:
+    """The cluster of the file, or a new one, and whether a file has to be written. What was asked for must agree.
+
+    ``claims`` holds the free ports that were found.
+    """
     from helios_cli.commands.local import clusterfile, layout
 
     _check(wanted)
     found = clusterfile.find(directory, os.environ) or Path(clusterfile.DIRECTORY)
     if not (found / clusterfile.NAME).exists():
         _options.load({}, None, list(wanted.sets))  # refuses what is no setting, before anything is written
-        return _made(found, wanted), True
+        return _made(found, wanted, claims), True
     cluster = clusterfile.read(found)
     _agree(cluster, wanted)
     if not wanted.proxy or cluster.proxy is not None:
@@ -173,7 +216,7 @@ def _check(wanted: Wanted) -> None:
         raise typer.BadParameter("etcd decides who leads: an observer has nothing to vote on there")
 
 
-def _made(directory: Path, wanted: Wanted) -> LocalCluster:
+def _made(directory: Path, wanted: Wanted, claims: ExitStack) -> LocalCluster:
     """A new one. Alone, or where etcd decides, an observer would have nothing to do."""
     from helios_cli.commands.local import clusterfile, layout
 
@@ -181,7 +224,8 @@ def _made(directory: Path, wanted: Wanted) -> LocalCluster:
     votes = count > 1 and "authority=etcd" not in wanted.sets
     observers = wanted.observers if wanted.observers is not None else int(votes)
     has_proxy = wanted.proxy is not False
-    base = wanted.base if wanted.base != 0 else layout.free_base(count + observers + has_proxy)
+    free = layout.free_base(count + observers + has_proxy)
+    base = wanted.base if wanted.base != 0 else claims.enter_context(free)
     nodes = layout.new_nodes(count, wanted.mode, base, observers, wanted.modes)
     proxy = layout.new_proxy(len(nodes), base) if has_proxy else None
     data = str(wanted.data.absolute()) if wanted.data is not None else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import signal
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -49,6 +50,7 @@ def demo(
 
         heliosdb-nano demo --single --seconds 60 --kills 20 --writers 16
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what Ctrl-C ends in order, this does
     directory = Path(tempfile.mkdtemp(prefix="heliosdb-demo-")) if keep is None else keep
     directory.mkdir(parents=True, exist_ok=True)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -389,12 +389,19 @@ def _say(record: Mapping[str, Any], found: Run, as_json: bool) -> None:
         typer.echo(f"without a primary: {outage_text(one).removeprefix('- ')}")
     for one in record["undone"]:
         typer.echo(f"undone: {one['do']}: {one['came']}")
-    done = sum(one["outcome"] == "done" for one in record["steps"])
-    took = values.seconds_text(record["took_s"])
-    typer.echo(f"{record['title']}: {record['outcome']}, {done} of {len(record['steps'])} steps, {took}")
+    typer.echo(f"{record['title']}: {record['outcome']}, {_counted(record['steps'])}, "
+               f"{values.seconds_text(record['took_s'])}")  # fmt: skip
     if record["reason"]:
         typer.echo(f"because: {record['reason']}")
     typer.echo(f"report: {found.directory / 'report.md'}")
+
+
+def _counted(steps: Sequence[Mapping[str, Any]]) -> str:
+    """How many steps were done; those that their condition left out are told apart, by name."""
+    done = sum(one["outcome"] == "done" for one in steps)
+    left_out = [one["name"] for one in steps if one["outcome"] == "left out"]
+    count = f"{done} of {len(steps) - len(left_out)} steps"
+    return f"{count} (not wanted: {', '.join(left_out)})" if left_out else count
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from helios_cli.commands import _admin, _options
-from helios_cli.commands._admin import Asked, Ca, DryRun, Node, Timeout
+from helios_cli.commands._admin import Asked, Ca, DryRun, Node, Reach, Timeout
 from helios_cli.commands._errors import ExitCode, Refused
 from helios_cli.commands._output import print_json, print_table
 from helios_cli.commands._progress import Progress
@@ -163,7 +163,7 @@ def remove(
         return ExitCode.OK
     if cluster is not None:
         _stop(cluster, cluster.node(name), timeout)
-    answer: dict[str, Any] = dict(_admin.ask_primary(chosen, "standby/remove", {"node_id": name}, timeout))
+    answer = _removed(chosen, name, timeout, listed=cluster is not None)
     if cluster is not None:
         answer["data_dir"] = _take_out(cluster, name)
     if as_json:
@@ -172,6 +172,16 @@ def remove(
         kept = f"; its data stays in {answer['data_dir']}" if "data_dir" in answer else ""
         typer.echo(f"{answer.get('result', 'removed')}{kept}")
     return ExitCode.OK
+
+
+def _removed(chosen: Reach, name: str, timeout: float, *, listed: bool) -> dict[str, Any]:
+    """What the primary answers. One that is only ``listed`` in cluster.toml, and has never joined, it does not know."""
+    try:
+        return dict(_admin.ask_primary(chosen, "standby/remove", {"node_id": name}, timeout))
+    except HeliosError as error:
+        if error.sqlstate != "42704" or not listed:
+            raise
+        return {"result": f"{name} has never joined the cluster, and is out of its file now"}
 
 
 def _listing(name: str) -> LocalCluster | None:

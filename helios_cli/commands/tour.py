@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import typer
 
 from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json
+from helios_cli.commands.local import clusterfile
 from helios_cli.commands.local.processes import child_environment
 
 OUTAGE_SHARE: Final = 0.5
@@ -29,17 +31,17 @@ def run(directory: Path, seconds: float, *, keeps: bool, as_json: bool) -> int:
     times = {"before": seconds * share, "outage": seconds * OUTAGE_SHARE, "after": seconds * share}
     sets = [word for name, value in times.items() for word in ("--set", f"{name}={value:g}s")]
     told: dict[str, Any] = {}
-    code = _step("up", ["cluster", "up", *cluster, "--base-port", "0"], told, as_json)
     try:
+        code = _step("up", ["cluster", "up", *cluster, "--base-port", "0"], told, as_json)
         if code == ExitCode.OK:
             drill = ["playbook", "run", "failover-drill", *cluster, "--set", "interval=0.2s", *sets]
             code = _step("drill", drill, told, as_json)
             _step("status", ["cluster", "status", *cluster], told, as_json)
-    finally:
-        wipe = [] if keeps else ["--wipe", "--yes"]
-        if (directory / "cluster").exists():
-            down = _step("down", ["cluster", "down", *cluster, "--kill", *wipe], told, as_json)
-            code = code or down
+    except KeyboardInterrupt:
+        _end(directory, cluster, told, keeps=keeps, as_json=as_json)
+        typer.echo("interrupted: nothing of it runs any more", err=True)
+        raise
+    code = _end(directory, cluster, told, keeps=keeps, as_json=as_json) or code
     passed = code == ExitCode.OK
     if as_json:
         print_json({**told, "seconds": round(time.monotonic() - began, 1), "passed": passed})
@@ -49,16 +51,37 @@ def run(directory: Path, seconds: float, *, keeps: bool, as_json: bool) -> int:
     return ExitCode.OK if passed else ExitCode.FAILED
 
 
+def _end(directory: Path, cluster: list[str], told: dict[str, Any], *, keeps: bool, as_json: bool) -> int:
+    """Stop the cluster, whatever is pressed meanwhile; the exit code of that."""
+    if not (directory / "cluster" / clusterfile.NAME).exists():
+        return ExitCode.OK
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    wipe = [] if keeps else ["--wipe", "--yes"]
+    return _step("down", ["cluster", "down", *cluster, "--kill", *wipe], told, as_json)
+
+
 def _step(name: str, words: list[str], told: dict[str, Any], as_json: bool) -> int:
-    """Run one command, which shows what it does itself; its exit code. With ``as_json`` its record goes to ``told``."""
+    """Run one command, which shows what it does itself; its exit code. With ``as_json`` its record goes to ``told``.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; the command was told so, once, and has ended.
+    """
     if not as_json:
         typer.secho(f"\n$ heliosdb-nano {shlex.join(words)}", bold=True)
     command = [sys.executable, "-m", "helios_cli", *words, *(["--json"] if as_json else [])]
     stdout = subprocess.PIPE if as_json else None
-    done = subprocess.run(command, stdout=stdout, env=child_environment(os.environ), check=False)
+    # In a group of its own: a terminal would tell it of Ctrl-C too, and a second one leaves everything as it is.
+    with subprocess.Popen(command, stdout=stdout, env=child_environment(os.environ), process_group=0) as process:
+        try:
+            text, _ = process.communicate()
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
     if as_json:
-        told[name] = _record(done.stdout)
-    return done.returncode
+        told[name] = _record(text)
+    return process.returncode
 
 
 def _record(text: bytes) -> Any:

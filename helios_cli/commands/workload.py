@@ -171,9 +171,7 @@ def mixed(
     hosts = find_hosts(host, port, user, dbname, password, sslmode, timeout)
     check_table(table)
     if dry_run:
-        places = ", ".join(f"{one.host}:{one.port}" for one in hosts)
-        typer.echo(f"table {table} is dropped and made anew on {places}, and used for {duration:g} s")
-        return ExitCode.OK
+        return _say_mixed_plan(hosts, table, duration, interval, as_json)
     session = Session(hosts, primary_only=len(hosts) > 1, reconnects=True)
     orders = Orders(session, table, duration, interval, random.Random(seed))
     seconds, missing = _trade(orders, as_json)
@@ -182,6 +180,16 @@ def mixed(
     else:
         _say_orders(orders, seconds, missing)
     return ExitCode.FAILED if missing else ExitCode.DEGRADED if orders.failed else ExitCode.OK
+
+
+def _say_mixed_plan(hosts: list[Target], table: str, seconds: float, interval_s: float, as_json: bool) -> int:
+    names = [f"{one.host}:{one.port}" for one in hosts]
+    if as_json:
+        print_json({"hosts": names, "table": table, "seconds": seconds, "interval_s": interval_s})
+    else:
+        length = f"for {seconds:g} s" if seconds else "until Ctrl-C"
+        typer.echo(f"table {table} is dropped and made anew on {', '.join(names)}, and used {length}")
+    return ExitCode.OK
 
 
 def _trade(orders: Orders, as_json: bool) -> tuple[float, list[int]]:

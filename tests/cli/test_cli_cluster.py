@@ -68,10 +68,19 @@ def test_free_ports_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         held = server.getsockname()[1]
         monkeypatch.setattr(layout, "FREE_FROM", held - 12)  # the third port of the second process, if it were taken
-        assert layout.free_base(2) != held - 12
+        with layout.free_base(2) as base:
+            assert base != held - 12
         monkeypatch.setattr(layout, "FREE_FROM", 65500)
-        with pytest.raises(HeliosError, match="no free ports"):
-            layout.free_base(4)
+        with pytest.raises(HeliosError, match="no free ports"), layout.free_base(4):
+            pass
+
+
+def test_two_that_look_for_ports_at_once_are_given_different_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "FREE_FROM", first := base_port())
+    with layout.free_base(3) as one, layout.free_base(15) as other, layout.free_base(3) as third:
+        assert one == first and other >= one + 100 and third >= other + 200
+    with layout.free_base(3) as again:
+        assert again == first, "it is let go"
 
 
 def test_the_settings_of_the_proxy_are_kept_and_its_nodes_are_right(tmp_path: Path) -> None:

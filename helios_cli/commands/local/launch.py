@@ -104,8 +104,7 @@ def _lacking(
         if one.process is None:
             raise _ended(cluster, one.node)
     leader = observation.primary_of(seen)
-    missing = [one for one in awaited if one is not leader and one.state not in observation.STREAMING]
-    waits = [f"{one.node.name} is {one.state}" for one in missing]
+    waits = observation.lacking(seen, awaited)
     if awaited and leader is None and not waits:
         waits = ["nobody leads"]
     if proxy is not None and (not only or proxy.proxy in only):

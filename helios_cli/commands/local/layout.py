@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from helios_cli.commands.local.clusterfile import HOST, LocalNode, LocalProxy, Member
@@ -15,6 +17,9 @@ PROXY_PORT: Final = 5400
 ADMIN_PORT: Final = 9090
 FREE_FROM: Final = 15400
 """Where free ports are looked for: below what systems give to clients' own ends."""
+
+RANGE: Final = 100
+"""Free ports are looked for in ranges of so many."""
 
 STEP: Final = 10
 """From the PostgreSQL port of one node to that of the next."""
@@ -63,16 +68,36 @@ def new_proxy(before: int, base: int | None) -> LocalProxy:
     return LocalProxy(*ports_of(before, base)[:2])
 
 
-def free_base(processes: int) -> int:
+@contextlib.contextmanager
+def free_base(processes: int) -> Iterator[int]:
     """The first base from :data:`FREE_FROM` on that gives only free ports to so many processes.
+
+    Nobody else is given it before the context ends: by then the processes should listen.
 
     Raises:
         HeliosError: there is none.
     """
-    for base in range(FREE_FROM, 65536 - STEP * processes, 100):
-        if all(port_use(HOST, port).free for number in range(processes) for port in ports_of(number, base)):
-            return base
+    for base in range(FREE_FROM, 65536 - STEP * processes, RANGE):
+        with contextlib.ExitStack() as claimed:
+            if all(_claim(claimed, first) for first in range(base, base + STEP * processes, RANGE)) and all(
+                port_use(HOST, port).free for number in range(processes) for port in ports_of(number, base)
+            ):
+                yield base
+                return
     raise HeliosError("there are no free ports for a cluster", hint="Name the first one with --base-port.")
+
+
+def _claim(claimed: contextlib.ExitStack, first: int) -> bool:
+    """Claim the range of ports from ``first`` on; False when somebody has it.
+
+    The claim is a name without a file in the network namespace, as ports are; it ends with its process at the latest.
+    """
+    claim = claimed.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    try:
+        claim.bind(f"\0heliosdb-nano/ports/{first}")
+    except OSError:
+        return False
+    return True
 
 
 def standby_name(mode: str, taken: Sequence[LocalNode]) -> str:

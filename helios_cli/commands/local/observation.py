@@ -25,8 +25,8 @@ class Observation:
     process: processes.Process | None
     state: str
     """``streaming``, ``catchup``, ``disk_full``, ``blocked``, ``silent``, ``disconnected`` of a standby; ``observing``
-    or ``disconnected`` of an observer; ``serving`` of others; else ``starting`` (a process
-    without an answer), ``frozen`` or ``down``."""
+    or ``disconnected`` of an observer; of a primary ``serving``, or ``lapsed`` while its lease is over; else
+    ``starting`` (a process without an answer), ``frozen`` or ``down``."""
     status: Mapping[str, Any]
     """The answer of /status; empty without one."""
 
@@ -39,6 +39,12 @@ class Observation:
     def leads(self) -> bool:
         """Whether it says that it is the primary (or alone)."""
         return self.status.get("role") in ("primary", "standalone")
+
+    @property
+    def waits(self) -> str:
+        """Why one that says it leads takes no writes, or does not acknowledge them; empty when it does."""
+        reason = str(self.status.get("read_only_reason") or "") if self.leads else ""
+        return reason.removeprefix(f"{self.role}: ")
 
     @property
     def term(self) -> int:
@@ -130,7 +136,8 @@ def _state(status: Mapping[str, Any]) -> str:
     if status.get("role") == "observer":
         return "observing" if status.get("reaches_primary") else "disconnected"
     if status.get("role") != "standby":
-        return "serving" if status.get("state") == "running" else str(status.get("state"))
+        serves = "serving" if status.get("leads", True) else "lapsed"
+        return serves if status.get("state") == "running" else str(status.get("state"))
     return str((local_view(status) or {}).get("state") or "disconnected")
 
 
@@ -139,6 +146,11 @@ def local_view(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
     cluster = status.get("cluster")
     nodes = cluster.get("nodes") if isinstance(cluster, dict) else None
     return nodes[0] if nodes else None
+
+
+def members(one: Observation) -> Sequence[Mapping[str, Any]]:
+    """What a node says of the data nodes of its cluster; empty without an answer."""
+    return (one.status.get("cluster") or {}).get("nodes") or ()
 
 
 def primary_of(seen: Sequence[Observation]) -> Observation | None:
@@ -155,9 +167,8 @@ def lag_bytes(one: Observation, primary: Observation | None) -> int | None:
 
 def healthy(seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> bool:
     """Whether one primary leads, every other node streams, and the proxy serves where there is one."""
-    primary = primary_of(seen)
     serves = proxy is None or proxy.state == "serving"
-    return serves and primary is not None and all(one is primary or one.state in STREAMING for one in seen)
+    return serves and primary_of(seen) is not None and not lacking(seen)
 
 
 def is_paused(seen: Sequence[Observation]) -> bool:
@@ -166,7 +177,8 @@ def is_paused(seen: Sequence[Observation]) -> bool:
     return known is not None and bool(known.status["cluster"].get("paused"))
 
 
-def lacking(seen: Sequence[Observation]) -> list[str]:
-    """Each node that is not as it should be, and how it is."""
+def lacking(seen: Sequence[Observation], only: Sequence[Observation] | None = None) -> list[str]:
+    """Each node, of all or of ``only``, that is not as it should be, and how it is."""
     primary = primary_of(seen)
-    return [f"{one.node.name} is {one.state}" for one in seen if one is not primary and one.state not in STREAMING]
+    wanted = ((one, ("serving",) if one is primary else STREAMING) for one in (seen if only is None else only))
+    return [f"{one.node.name} is {one.state}" for one, fine in wanted if one.state not in fine]

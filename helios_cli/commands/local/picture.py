@@ -13,6 +13,7 @@ from helios_cli.commands.local.clusterfile import LocalCluster
 from helios_cli.commands.local.observation import Observation, ProxyObservation
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
 COLUMNS: Final = ("node", "role", "mode", "state", "term", "ports", "pid", "shown up to", "lag", "checksum")
@@ -25,6 +26,7 @@ COLOURS: Final = {
     "starting": "yellow",
     "waiting": "yellow",
     "deposed": "yellow",
+    "lapsed": "yellow",
     "frozen": "cyan",
 }
 WATCH_S: Final = 1.0
@@ -41,12 +43,13 @@ def record(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObser
         "paused": observation.is_paused(seen),
         "nodes": [
             {
-                "name": one.node.name, "role": one.role, "mode": one.node.mode, "state": _state(one, primary),
-                "term": one.term, "pid": one.process.pid if one.process else None, "ports": one.node.ports,
-                "flushed_lsn": one.status.get("flushed_lsn"), "committed_lsn": one.status.get("committed_lsn"),
-                "lag_bytes": observation.lag_bytes(one, primary), "lag_ms": _lag_ms(one),
-                "database_checksum": one.checksum or None, "data_dir": str(cluster.data_dir(one.node)),
-                "log": str(cluster.log_file(one.node)), "alarms": one.alarms,
+                "name": one.node.name, "role": _role(one, primary), "mode": one.node.mode,
+                "state": _state(one, primary), "term": one.term, "pid": one.process.pid if one.process else None,
+                "ports": one.node.ports, "flushed_lsn": one.status.get("flushed_lsn"),
+                "committed_lsn": one.status.get("committed_lsn"), "lag_bytes": observation.lag_bytes(one, primary),
+                "lag_ms": _lag_ms(one), "database_checksum": one.checksum or None,
+                "data_dir": str(cluster.data_dir(one.node)), "log": str(cluster.log_file(one.node)),
+                "alarms": one.alarms,
             }
             for one in seen
         ],
@@ -70,7 +73,7 @@ def rows(seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> 
     primary = observation.primary_of(seen)
     found: list[tuple[object, ...]] = [
         (
-            one.node.name, one.role, one.node.mode, _state(one, primary), one.term or "",
+            one.node.name, _role(one, primary), one.node.mode, _state(one, primary), one.term or "",
             "/".join(map(str, one.node.ports.values())), one.process.pid if one.process else "",
             _shown(one), "" if one is primary else _lag(one, primary), one.checksum[:8],
         )
@@ -81,6 +84,14 @@ def rows(seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> 
         pid = proxy.process.pid if proxy.process else ""
         found.append((proxy.proxy.name, "proxy", "", proxy.state, "", ports, pid, "", "", ""))
     return found
+
+
+def _role(one: Observation, primary: Observation | None) -> str:
+    """What it says it is; of one that does not answer what the primary knows of it, else what it was made as."""
+    if one.status or primary is None:
+        return one.role
+    known = next((member for member in observation.members(primary) if member.get("node_id") == one.node.name), {})
+    return str(known.get("role") or ("" if one.role == "primary" else one.role))
 
 
 def _state(one: Observation, primary: Observation | None) -> str:
@@ -130,10 +141,18 @@ def show(
 def remarks(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> list[str]:
     """What has to be said below the table."""
     alarms = [f"alarm: {one.node.name}: {text}" for one in seen for text in one.alarms]
-    waits = [f"{proxy.proxy.name} waits: {proxy.reason}"] if proxy is not None and proxy.reason else []
+    waits = [text for one in seen if (text := _leading(one, observation.primary_of(seen)))]
+    waits += [f"{proxy.proxy.name} waits: {proxy.reason}"] if proxy is not None and proxy.reason else []
     cut = ", ".join(partitions.told(partitions.cut_links(cluster)))
     cuts = [f"cut: {cut}; heliosdb-nano cluster heal mends it"] if cut else []
     return [*alarms, *waits, *cuts, *([PAUSED] if observation.is_paused(seen) else [])]
+
+
+def _leading(one: Observation, primary: Observation | None) -> str:
+    """What there is to say of one that says it leads; empty when it does, and takes writes."""
+    if one.leads and one is not primary and primary is not None:
+        return f"{one.node.name} is deposed: {primary.node.name} leads in term {primary.term}, and is not heard there"
+    return f"{one.node.name}: {one.waits}" if one.waits else ""
 
 
 def table(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> Table:
@@ -153,6 +172,14 @@ def table(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObserv
         row[3] = f"[{COLOURS.get(row[3], 'red')}]{row[3]}[/]"
         drawn.add_row(*(row[i] for i in shown))
     return drawn
+
+
+def _whole(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None) -> Group:
+    """The table and what has to be said below it."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(table(cluster, seen, proxy), *map(Text, remarks(cluster, seen, proxy)))
 
 
 def wait_for_end() -> None:
@@ -179,9 +206,9 @@ def watch(
                 time.sleep(WATCH_S)
         from rich.live import Live
 
-        with Live(table(cluster, *look()), auto_refresh=False) as live:
+        with Live(_whole(cluster, *look()), auto_refresh=False) as live:
             while True:
                 time.sleep(WATCH_S)
-                live.update(table(cluster, *look()), refresh=True)
+                live.update(_whole(cluster, *look()), refresh=True)
     except KeyboardInterrupt:
         return

@@ -45,8 +45,7 @@ def lacking(cluster: LocalCluster, seen: Sequence[Observation]) -> list[str]:
 
 def members_of(one: Observation) -> Mapping[str, Mapping[str, Any]]:
     """What a node says of the members of its cluster, by name; empty without an answer."""
-    nodes = (one.status.get("cluster") or {}).get("nodes", ())
-    return {str(member.get("node_id")): member for member in nodes}
+    return {str(member.get("node_id")): member for member in observation.members(one)}
 
 
 def wait_whole(

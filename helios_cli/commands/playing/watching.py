@@ -4,34 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
-from helios_cli.commands import _http
 from helios_cli.commands.local import observation
 from helios_cli.commands.local.acts import Acts
-from helios_cli.commands.local.faces import http_address
 from helios_cli.commands.local.observation import Observation
 from helios_cli.commands.playing.doing import Hands
-from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.playbook.facts import Facts, NodeFact
-
-ASK_S: Final = 1.0
 
 
 def look(acts: Acts) -> Facts:
     """Facts of what the nodes say now."""
-    seen = acts.observe()
-    lapsed = {one.node.name for one in seen if one.leads and not _has_lease(acts, one)}
-    facts = _facts(seen)
-    return facts.with_nodes([replace(one, state="lapsed") if one.name in lapsed else one for one in facts.nodes])
-
-
-def _has_lease(acts: Acts, one: Observation) -> bool:
-    """Whether a primary is one for who looks for one: a node that is cut off says that it leads until it hears more."""
-    try:
-        return _http.get(http_address(acts.cluster, one.node), "/primary", ASK_S).status == 200
-    except HeliosError:
-        return False
+    return _facts(acts.observe())
 
 
 def _facts(seen: Sequence[Observation]) -> Facts:

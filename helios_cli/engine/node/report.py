@@ -37,6 +37,7 @@ def status(node: Node) -> Mapping[str, Any]:
         "mode": settings.replication_mode,
         "state": "running" if node.serving else "stopping",
         "read_only_reason": node.ready(),
+        "leads": node.serves_as("primary") is None,
         "pid": os.getpid(),
         "started_us": node.started_us,
         "uptime_s": round((SystemClock.wall_us() - node.started_us) / 1e6, 3),
