@@ -53,7 +53,10 @@ Interval = Annotated[
 Rate = Annotated[
     float | None,
     typer.Option(
-        "--rate", min=0, help="Iterations a second, all clients together, instead of --interval; 0: as fast as they go."
+        "--rate",
+        min=0,
+        help="Iterations due each second, all clients together, instead of --interval, and measured from when they are "
+        "due; 0: as fast as they go.",
     ),
 ]
 Retry = Annotated[
@@ -124,7 +127,7 @@ def run(
     period = interval if rate is None else clients / rate if rate else 0.0
     name = f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
     primary_only = len(hosts) > 1 and not any_node
-    load = Load(name, table, clients, duration, period, retry, primary_only, reconnect)
+    load = Load(name, table, clients, duration, period, retry, primary_only, reconnect, at_rate=bool(rate))
     path = ledger or Path(f"workload-{name}.ledger")
     if dry_run:
         return _say_plan(load, hosts, path, as_json)
@@ -323,7 +326,7 @@ def _writes(runner: Runner, record: Mapping[str, Any]) -> list[str]:
         f"Pace: {record['iterations_per_s']:g} iterations a second for {record['seconds']:.1f} s",
         f"Outcome unknown: {record['unknown']}",
         f"Refused: {record['refused']}",
-        f"Latency in ms: {latency}",
+        f"Latency in ms{' from when each was due' if runner.load.at_rate else ''}: {latency}",
         f"Longest time without an acknowledged write: {gap_text(runner.statistics.longest_gap_s)}",
     ]
     lines += [f"Error: {text} ({count} times)" for text, count in runner.statistics.errors.most_common(5)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import os
+import random
 import secrets
 import signal
 import time
@@ -34,7 +34,7 @@ from helios_cli.commands._load_options import (
     find_hosts,
 )
 from helios_cli.commands._output import print_json
-from helios_cli.engine.errors import ConfigError, HeliosError
+from helios_cli.engine.errors import ConfigError
 from helios_cli.engine.net.pgclient import Target
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ Rate = Annotated[
 Proxy = Annotated[bool, typer.Option("--proxy", help="Through the proxy of cluster.toml, not at its nodes.")]
 Table = Annotated[str, typer.Option("--table", metavar="NAME", help="Where to; made anew.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Draw the same operations again.")]
-Png = Annotated[
-    Path | None, typer.Option("--png", metavar="FILE", help="The latencies as a picture; needs matplotlib.")
+Svg = Annotated[
+    Path | None, typer.Option("--svg", metavar="FILE", help="Latencies and throughput as a picture, for any browser.")
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="The outcome as JSON, besides what is shown.")
@@ -69,7 +69,7 @@ class Given:
     clients: int
     rate: float
     seed: int
-    png: Path | None
+    svg: Path | None
     output: Path | None
     dry_run: bool
     as_json: bool
@@ -88,7 +88,7 @@ def _given(
     clients: Clients = 8,
     rate: Rate = 0.0,
     seed: Seed = None,
-    png: Png = None,
+    svg: Svg = None,
     output: Output = None,
     dry_run: DryRun = False,
     as_json: _options.Json = False,
@@ -97,7 +97,7 @@ def _given(
         host, port = _proxy_of_the_cluster()
     found = find_hosts(host, port, user, dbname, password, sslmode, timeout)
     drawn = secrets.randbelow(1 << 32) if seed is None else seed
-    return Given(found, duration, clients, rate, drawn, png, output, dry_run, as_json)
+    return Given(found, duration, clients, rate, drawn, svg, output, dry_run, as_json)
 
 
 def _proxy_of_the_cluster() -> tuple[str, int]:
@@ -163,7 +163,7 @@ def ycsb(
 
         heliosdb-nano workload ycsb a --clients 16 --duration 30
 
-        heliosdb-nano workload ycsb e --records 100000 --proxy --png scans.png
+        heliosdb-nano workload ycsb e --records 100000 --proxy --svg scans.svg
     """
     from helios_cli.commands.load.ycsb import MIXES, SUMMARIES, Ycsb
 
@@ -202,37 +202,44 @@ def tpcb(
 @_with_given
 def script(
     given: Given,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="SQL with \\set, \\sleep and :variables.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A script for pgbench.")],
     define: Annotated[
         list[str] | None, typer.Option("--define", "-D", metavar="NAME=VALUE", help="A variable; may be repeated.")
     ] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", "-M", metavar="simple|extended|prepared", help="How statements are sent.")
+    ] = "simple",
 ) -> int:
-    r"""Run a script of your own, again and again; each run of it is one operation.
+    r"""Run a script of pgbench's, again and again; each run of it is one operation.
 
-    As in pgbench: \set NAME EXPRESSION with + - * / % and random(A, B), abs, min, max; \sleep 5 ms; a statement
-    ends with a semicolon at the end of a line; :client_id is the client's number. Exit code 6 when an operation failed.
+    All of pgbench 15 is understood: statements with :variables, \set with its operators and functions, \gset, \aset,
+    \if, \elif, \else, \endif, \sleep, \startpipeline, \endpipeline; but \shell and \setshell are refused. :client_id
+    is the client's number, from 0. Exit code 6 when an operation failed.
 
     Examples:
 
         heliosdb-nano workload script transfer.sql --clients 16 -D scale=10
 
         heliosdb-nano workload script report.sql --rate 5 --proxy
+
+        heliosdb-nano workload script batch.sql --protocol prepared --duration 30 --svg batch.svg
     """
-    from helios_cli.commands.load.script import Script, read
+    from helios_cli.commands.load.script import PROTOCOLS, Script
+    from helios_cli.commands.load.scriptfile import read
 
-    return _run(given, Script(file, read(file), _defined(define or [])), f"{file} is run")
+    if protocol not in PROTOCOLS:
+        raise typer.BadParameter(f"--protocol is one of {', '.join(PROTOCOLS)}, not {protocol!r}")
+    return _run(given, Script(file, read(file), _defined(define or [], given.seed), protocol), f"{file} is run")
 
 
-def _defined(pairs: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"scale": 1}
+def _defined(pairs: list[str], seed: int) -> dict[str, Any]:
+    rng = random.Random(seed)
+    found: dict[str, Any] = {"scale": 1, "default_seed": rng.getrandbits(63), "random_seed": seed}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
             raise typer.BadParameter(f"-D takes NAME=VALUE, not {pair!r}")
-        try:
-            found[name] = int(value)
-        except ValueError:
-            found[name] = value
+        found[name] = value
     return found
 
 
@@ -275,7 +282,6 @@ def _run(given: Given, work: Work, told: str) -> int:
 
     if given.dry_run:
         return _say_plan(given, work.name, told)
-    _refuse_picture_without_matplotlib(given.png)
     pace = Pace(given.clients, given.duration, given.rate)
     driver = Driver(work, pace, given.hosts, primary_only=len(given.hosts) > 1, seed=given.seed)
     work.prepare(driver.workers[0])
@@ -293,12 +299,12 @@ def _run(given: Given, work: Work, told: str) -> int:
 
 def _tell(given: Given, driver: Driver, record: dict[str, Any], wrong: list[str]) -> int:
     from helios_cli.commands.load import live
-    from helios_cli.commands.load.histogram import draw
+    from helios_cli.commands.load.svg import drawn
 
     if given.output is not None:
         given.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    if given.png is not None:
-        draw(driver.total(), f"{record['workload']}, {given.clients} clients", str(given.png))
+    if given.svg is not None:
+        given.svg.write_text(drawn(record), encoding="utf-8")
     if given.as_json:
         print_json(record)
     else:
@@ -317,14 +323,6 @@ def _ended_by_signals(driver: Driver) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _refuse_picture_without_matplotlib(path: Path | None) -> None:
-    if path is not None and importlib.util.find_spec("matplotlib") is None:
-        raise HeliosError(
-            "--png needs matplotlib, which is not installed here", sqlstate="0A000",
-            hint="Leave --png out: the picture is shown as text. Or: pip install matplotlib.",
-        )  # fmt: skip
 
 
 def _say_plan(given: Given, name: str, told: str) -> int:

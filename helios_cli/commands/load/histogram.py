@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 _BITS: Final = 5
 _PARTS: Final = 1 << _BITS
@@ -113,27 +113,3 @@ def _time(microseconds: int) -> str:
     if microseconds < 1000:
         return f"{microseconds} us"
     return f"{microseconds / 1000:.3g} ms" if microseconds < 1_000_000 else f"{microseconds / 1e6:.3g} s"
-
-
-def draw(histogram: Histogram, title: str, path: str) -> None:
-    """The picture as a PNG file; needs matplotlib. Raises ImportError, OSError."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    buckets: list[Any] = histogram.buckets_ms()
-    figure, axes = pyplot.subplots(figsize=(8, 4.5), dpi=120)
-    axes.bar([low for low, _, _ in buckets], [count for _, _, count in buckets],
-             width=[high - low for low, high, _ in buckets], align="edge", color="#4477aa")  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_xlabel("latency, ms")
-    axes.set_ylabel("operations")
-    axes.set_title(title)
-    for name, share in (("p50", 0.5), ("p99", 0.99)):
-        value = histogram.percentile_s(share) * 1000
-        axes.axvline(value, color="#cc3311", linewidth=1)
-        axes.annotate(f" {name} {value:.3g} ms", (value, axes.get_ylim()[1] * 0.95), color="#cc3311", fontsize=9)
-    figure.tight_layout()
-    figure.savefig(path, format="png")
-    pyplot.close(figure)

@@ -42,6 +42,10 @@ class Load:
     primary_only: bool
     reconnects: bool = False
     """Each statement has a connection of its own."""
+    at_rate: bool = False
+    """Iterations are due at even times whether the one before is over or not, and are measured from then; else the next
+    one waits for the one before, and is measured from its begin.
+    """
 
 
 class Runner:
@@ -119,10 +123,10 @@ class Runner:
         due = self._begin + load.period_s * (number - 1) / load.clients
         seq = newest = 0
         try:
-            while not self._over(due) and not self._stop.wait(max(0.0, due - time.monotonic())):
-                due = max(due + load.period_s, time.monotonic())
+            while not self._over(max(due, time.monotonic())) and not self._stop.wait(max(0.0, due - time.monotonic())):
                 seq += 1
-                begin = time.monotonic()
+                begin = due if load.at_rate else time.monotonic()
+                due = due + load.period_s if load.at_rate else max(due + load.period_s, begin)
                 errors: list[str] = []
                 insert = self._write(session, number, seq, errors)
                 newest = seq if insert == "ok" else newest

@@ -1,189 +1,203 @@
-r"""Scripts as pgbench has them: SQL statements, variables, and lines that begin with a backslash.
+r"""Scripts as pgbench has them, each run of which is one operation.
 
-    \set id random(1, 100 * :scale)
-    \set amount :id % 7 + 1
-    UPDATE t SET n = n + :amount WHERE id = :id;
+    \set id random_zipfian(1, 100 * :scale, 1.1)
+    SELECT n FROM t WHERE id = :id \gset
+    \if :n > 10
+    UPDATE t SET n = n - 10 WHERE id = :id;
+    \else
     \sleep 5 ms
-    SELECT n FROM t WHERE id = :id;
+    \endif
 
-A statement ends with a semicolon at the end of a line. ``:name`` is replaced by the variable's text, if there is one.
-Functions of ``\set`` are random, abs, min, max, sqrt and int; ``:client_id``, from 0, and ``:scale`` are there.
+``:name`` is replaced by the variable's text, if there is one; with the extended protocol it is a parameter. Variables
+keep their values from one run to the next; ``:client_id``, from 0, ``:scale``, ``:default_seed`` and ``:random_seed``
+are there.
 """
 
 from __future__ import annotations
 
-import ast
-import math
-import operator
-import random
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from helios_cli.commands.load.driver import Worker
-from helios_cli.engine.errors import ConfigError
+from helios_cli.commands.load.expressions import Reckon, Scope, text_of
+from helios_cli.commands.load.reckoning import NotReckoned, Value, is_true
+from helios_cli.commands.load.scriptfile import NAME, PARAMETERS_MAX, UNITS_S, VARIABLE, Command, numbered
+from helios_cli.engine.errors import ConfigError, HeliosError
+from helios_cli.engine.net.pgclient import Result
+from helios_cli.engine.net.pgextended import Statement
 
-VARIABLE: Final = re.compile(r"(?<!:):([A-Za-z_][A-Za-z0-9_]*)")
-UNITS_S: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
-
-_BINARY: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Mod: operator.mod,
-}  # fmt: skip
-_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
-    "abs": abs,
-    "min": min,
-    "max": max,
-    "sqrt": math.sqrt,
-    "int": int,
-}
-
-Variables = dict[str, Any]
+SIMPLE, EXTENDED, PREPARED = "simple", "extended", "prepared"
+PROTOCOLS: Final = (SIMPLE, EXTENDED, PREPARED)
+PIPELINE_MAX: Final = 10_000
+"""Statements of one pipeline."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One line or statement."""
+class NotOneRow(HeliosError):
+    r"""What \gset takes its variables from is not one row."""
 
-    line: int
-    kind: str
-    """``sql``, ``set`` or ``sleep``."""
-    text: str
-    name: str = ""
-    """The variable of ``set``; the unit of ``sleep``."""
-    expression: ast.expr | None = None
+    sqlstate = "02000"
+
+
+@dataclass(slots=True)
+class _Run:
+    """One client's way through the script."""
+
+    scope: Scope
+    branches: list[str] = field(default_factory=list)
+    """Of each \\if that is open: ``taken``, ``not yet``, or ``over``, when one of its branches was run."""
+    pipeline: list[Statement] | None = None
+
+    @property
+    def skips(self) -> bool:
+        """Whether what comes is in a branch that is not taken."""
+        return any(branch != "taken" for branch in self.branches)
 
 
 @dataclass(slots=True)
 class Script:
-    """A file that each operation runs once."""
+    """A file."""
 
     path: Path
-    steps: list[Step]
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    commands: Sequence[Command]
+    variables: Mapping[str, Value | str] = field(default_factory=dict)
+    """What every client begins with."""
+    protocol: str = SIMPLE
     name: str = "script"
+    _scopes: dict[int, Scope] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError: the protocol has no pipelines."""
+        for command in self.commands:
+            if command.kind == "startpipeline" and self.protocol == SIMPLE:
+                raise ConfigError(
+                    f"{self._where(command)}: \\startpipeline cannot be used with the simple query protocol",
+                    hint="Add --protocol extended, or prepared.",
+                )
+            if self.protocol != SIMPLE and len(numbered(command.text)[1]) > PARAMETERS_MAX:
+                raise ConfigError(f"{self._where(command)}: more than {PARAMETERS_MAX} parameters")
 
     def prepare(self, worker: Worker) -> None:
         """Nothing: what a script needs is made by hand."""
-
-    def turn(self, worker: Worker) -> str:
-        """The whole of it."""
-        values: Variables = {"client_id": worker.number - 1, **self.variables}
-        for step in self.steps:
-            if step.kind == "sql":
-                worker.execute(substituted(step, values))
-            elif step.kind == "set":
-                assert step.expression is not None
-                values[step.name] = evaluate(step.expression, values, worker.rng, f"{self.path}:{step.line}")
-            else:
-                time.sleep(float(substituted(step, values)) * UNITS_S[step.name])
-        return self.path.name
 
     def check(self, worker: Worker) -> list[str]:
         """Nobody knows what has to be there."""
         return []
 
-
-def read(path: Path) -> list[Step]:
-    """The steps of a file.
-
-    Raises:
-        ConfigError: it cannot be read, or a line of it is not understood.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
-    steps: list[Step] = []
-    statement: list[str] = []
-    began = 0
-    for at, line in enumerate(lines, 1):
-        text = line.strip()
-        if not statement and (not text or text.startswith("--")):
-            continue
-        if not statement and text.startswith("\\"):
-            steps.append(_backslash(text, f"{path}:{at}", at))
-            continue
-        began = began if statement else at
-        statement.append(text)
-        if text.endswith(";"):
-            steps.append(Step(began, "sql", "\n".join(statement)))
-            statement = []
-    if statement:
-        steps.append(Step(began, "sql", "\n".join(statement)))
-    if not any(step.kind == "sql" for step in steps):
-        raise ConfigError(f"{path} has no statement")
-    return steps
-
-
-def _backslash(text: str, where: str, line: int) -> Step:
-    word, _, rest = text.partition(" ")
-    if word == "\\set":
-        name, _, expression = rest.strip().partition(" ")
-        if not re.fullmatch(r"[A-Za-z_]\w*", name) or not expression.strip():
-            raise ConfigError(f"{where}: \\set takes a name and an expression")
-        return Step(line, "set", expression, name, parsed(expression, where))
-    if word == "\\sleep":
-        match = re.fullmatch(r"(\d+(?:\.\d+)?|:\w+)\s*(us|ms|s)?", rest.strip())
-        if match is None:
-            raise ConfigError(f"{where}: \\sleep takes a number and us, ms or s")
-        return Step(line, "sleep", match[1], match[2] or "s")
-    raise ConfigError(f"{where}: {word} is not understood", hint="Of pgbench's meta commands there are \\set, \\sleep.")
-
-
-def parsed(expression: str, where: str) -> ast.expr:
-    """The tree of an expression. Raises ConfigError when it is none that :func:`evaluate` takes."""
-    try:
-        tree = ast.parse(VARIABLE.sub(r"\1", expression.strip()), mode="eval").body
-    except (SyntaxError, ValueError):
-        raise ConfigError(f"{where}: {expression.strip()!r} is no expression") from None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") not in ("random", *_FUNCTIONS):
+    def turn(self, worker: Worker) -> str:
+        """The whole of it."""
+        scope = self._scopes.get(worker.number)
+        if scope is None:
+            scope = Scope({"client_id": worker.number - 1, **self.variables}, worker.rng)
+            self._scopes[worker.number] = scope
+        run = _Run(scope)
+        for command in self.commands:
+            if command.kind in ("if", "elif", "else", "endif"):
+                self._branch(command, run)
+            elif not run.skips:
+                self._do(command, run, worker)
+        if run.pipeline is not None:
+            raise ConfigError(f"{self.path}: the script ends within a pipeline", hint="\\endpipeline ends it.")
+        if worker.session.in_transaction:
             raise ConfigError(
-                f"{where}: there is no function {ast.unparse(node.func)}", hint="See workload script --help."
+                f"{self.path}: the script ends within a transaction", hint="End it by COMMIT or ROLLBACK."
             )
-        known = isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Constant, ast.operator, ast.unaryop))
-        number = not isinstance(node, ast.Constant) or isinstance(node.value, (int, float))
-        if not ((known and number) or isinstance(node, ast.expr_context)):
-            raise ConfigError(f"{where}: {expression.strip()!r} is no expression of numbers")
-    return tree
+        return self.path.name
+
+    def _where(self, command: Command) -> str:
+        return f"{self.path}:{command.line}"
+
+    def _value(self, command: Command, reckon: Reckon, scope: Scope) -> Value:
+        try:
+            return reckon(scope)
+        except NotReckoned as error:
+            hint = "\\set NAME ... or -D NAME=VALUE gives a variable its value." if "undefined" in str(error) else None
+            raise ConfigError(f"{self._where(command)}: {error}", hint=hint) from None
+
+    def _branch(self, command: Command, run: _Run) -> None:
+        r"""Of an \if within a branch that is not taken no condition is reckoned."""
+        if command.kind == "if":
+            run.branches.append("over" if run.skips else "not yet")
+        elif command.kind == "endif":
+            run.branches.pop()
+            return
+        state = run.branches[-1]
+        if command.kind == "else":
+            run.branches[-1] = "taken" if state == "not yet" else "over"
+        elif state == "not yet":
+            assert command.reckon is not None
+            run.branches[-1] = "taken" if is_true(self._value(command, command.reckon, run.scope)) else state
+        else:
+            run.branches[-1] = "over"
+
+    def _do(self, command: Command, run: _Run, worker: Worker) -> None:
+        if command.kind == "sql":
+            self._sql(command, run, worker)
+        elif command.kind == "set":
+            assert command.reckon is not None
+            run.scope.variables[command.name] = self._value(command, command.reckon, run.scope)
+        elif command.kind == "sleep":
+            time.sleep(max(0, self._time(command, run.scope)) * UNITS_S[command.name])
+        elif command.kind == "startpipeline":
+            if run.pipeline is not None:
+                raise ConfigError(f"{self._where(command)}: already in a pipeline")
+            run.pipeline = []
+        else:
+            if run.pipeline is None:
+                raise ConfigError(f"{self._where(command)}: not in a pipeline")
+            statements, run.pipeline = run.pipeline, None
+            worker.session.run(statements, keeps=self.protocol == PREPARED)
+
+    def _time(self, command: Command, scope: Scope) -> int:
+        text = command.text
+        if text.startswith(":"):
+            if text[1:] not in scope.variables:
+                raise ConfigError(f'{self._where(command)}: undefined variable "{text[1:]}"')
+            text = text_of(scope.variables[text[1:]])
+        try:
+            return int(text)
+        except ValueError:
+            raise ConfigError(f"{self._where(command)}: invalid sleep time {text!r}") from None
+
+    def _sql(self, command: Command, run: _Run, worker: Worker) -> None:
+        values, session = run.scope.variables, worker.session
+        if run.pipeline is not None:
+            if command.gather:
+                raise ConfigError(f"{self._where(command)}: \\{command.gather} is not allowed in a pipeline")
+            if len(run.pipeline) >= PIPELINE_MAX:
+                raise ConfigError(f"{self._where(command)}: more than {PIPELINE_MAX} statements in a pipeline")
+            run.pipeline.append(self._statement(command, values))
+            return
+        if self.protocol == SIMPLE:
+            results = session.execute_all(substituted(command.text, values))
+        else:
+            results = session.run([self._statement(command, values)], keeps=self.protocol == PREPARED)
+        if command.gather:
+            self._gather(command, results, values)
+
+    def _statement(self, command: Command, values: Mapping[str, Value | str]) -> Statement:
+        sql, names = numbered(command.text)
+        missing = next((name for name in names if name not in values), None)
+        if missing is not None:
+            raise ConfigError(f'{self._where(command)}: undefined variable "{missing}"')
+        return Statement(sql, tuple(None if values[name] is None else text_of(values[name]) for name in names))
+
+    def _gather(self, command: Command, results: Sequence[Result], values: dict[str, Value | str]) -> None:
+        """Columns of the last row become variables: of the last result (gset), or of all that have rows (aset)."""
+        if command.gather == "gset" and len(results[-1].rows) != 1:
+            raise NotOneRow(f"{self._where(command)}: expected one row, got {len(results[-1].rows)}")
+        for result in results[-1:] if command.gather == "gset" else results:
+            for column, value in zip(result.columns or (), result.rows[-1] if result.rows else (), strict=False):
+                name = command.name + column.name
+                if not NAME.fullmatch(name):
+                    raise ConfigError(f'{self._where(command)}: invalid variable name "{name}"')
+                values[name] = value or ""
 
 
-def evaluate(node: ast.expr, values: Mapping[str, Any], rng: random.Random, where: str) -> Any:
-    """The value of an expression. Raises ConfigError for an unknown variable or function, and for division by zero."""
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.Name):
-        if node.id not in values:
-            raise ConfigError(
-                f"{where}: there is no variable {node.id}", hint=f"\\set {node.id} ..., or -D {node.id}=..."
-            )
-        return values[node.id]
-    if isinstance(node, ast.UnaryOp):
-        operand = evaluate(node.operand, values, rng, where)
-        return -operand if isinstance(node.op, ast.USub) else operand
-    try:
-        if isinstance(node, ast.BinOp):
-            return _binary(node, evaluate(node.left, values, rng, where), evaluate(node.right, values, rng, where))
-        assert isinstance(node, ast.Call)
-        arguments = [evaluate(one, values, rng, where) for one in node.args]
-        assert isinstance(node.func, ast.Name)
-        name = node.func.id
-        return rng.randint(*map(int, arguments)) if name == "random" else _FUNCTIONS[name](*arguments)
-    except (ZeroDivisionError, TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"{where}: cannot be reckoned: {error}") from None
-
-
-def _binary(node: ast.BinOp, left: Any, right: Any) -> Any:
-    if isinstance(node.op, ast.Div):
-        # As in SQL, and in pgbench: of integers towards zero.
-        whole = isinstance(left, int) and isinstance(right, int)
-        return int(left / right) if whole else left / right
-    return _BINARY[type(node.op)](left, right)
-
-
-def substituted(step: Step, values: Mapping[str, Any]) -> str:
+def substituted(sql: str, values: Mapping[str, Value | str]) -> str:
     """The text with the values of its variables; what is none is left as it is."""
-    return VARIABLE.sub(lambda match: str(values.get(match[1], match[0])), step.text)
+    return VARIABLE.sub(
+        lambda match: text_of(values[match[1]]) if match[1] is not None and match[1] in values else match[0], sql
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.net.pgclient import CannotConnect, PgClient, Result, Target
+from helios_cli.engine.net.pgclient import CannotConnect, Result, Target
+from helios_cli.engine.net.pgextended import ExtendedClient, Statement
 
 TABLE_NAME: Final = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?")
 
@@ -66,9 +67,14 @@ class Session:
         """The state that a new connection's queries must at least see; None: any."""
         self._writing = False
         self._at = first % len(hosts)
-        self._client: PgClient | None = None
+        self._client: ExtendedClient | None = None
         self.connects = 0
         """Connections made so far."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction block is open."""
+        return self._client is not None and self._client.transaction_status != "I"
 
     def execute(self, sql: str) -> Result:
         """Run one statement on the connection that is there, or on a new one.
@@ -76,9 +82,20 @@ class Session:
         Raises:
             CannotConnect: no host takes us; nothing was sent. HeliosError: see :func:`is_unknown`.
         """
+        return self.execute_all(sql)[0]
+
+    def execute_all(self, sql: str) -> list[Result]:
+        """The same of several statements in one query. Raises what :meth:`execute` raises."""
+        return self._asked(lambda client: client.execute(sql))
+
+    def run(self, statements: Sequence[Statement], *, keeps: bool) -> list[Result]:
+        """The same by the extended protocol, all before the first answer; ``keeps`` prepares each of them once."""
+        return self._asked(lambda client: client.run(statements, keeps=keeps))
+
+    def _asked(self, ask: Callable[[ExtendedClient], list[Result]]) -> list[Result]:
         client = self._client or self._connect()
         try:
-            return client.execute(sql)[0]
+            return ask(client)
         except HeliosError as error:
             if error.sqlstate.startswith(("08", "57P")) or error.sqlstate in ELSEWHERE:
                 self.close()
@@ -122,13 +139,13 @@ class Session:
             with contextlib.suppress(HeliosError, OSError):
                 client.close()
 
-    def _connect(self) -> PgClient:
+    def _connect(self) -> ExtendedClient:
         """A connection to the first host, from the one at hand, that takes us."""
         problem: HeliosError | None = None
         for _ in self._hosts:
             target = self._hosts[self._at]
             try:
-                client = PgClient(target)
+                client = ExtendedClient(target)
             except HeliosError as error:
                 problem = error
             else:

@@ -128,8 +128,9 @@ def _start_tls(sock: socket.socket, target: Target) -> socket.socket:
     if not answer:
         raise ConnectionLost("the server closed the connection during the TLS request")
     if target.sslmode == "require":
-        hint = "Use sslmode prefer or disable."
-        raise CannotConnect("the server does not support TLS, but it is required", hint=hint)
+        raise CannotConnect(
+            "the server does not support TLS, but it is required", hint="Use sslmode prefer or disable."
+        )
     if answer != b"N":
         raise ProtocolViolation("the server broke the protocol", detail="an unknown answer to the TLS request")
     return sock
@@ -426,7 +427,7 @@ class PgClient:
             while True:
                 kind, body = self._read()
                 if kind == 0x44:
-                    yield _row(body)
+                    yield client.parse_text_row(body)
                 elif kind == 0x54:
                     yield Result(client.parse_row_description(body))
                 elif kind == 0x43:
@@ -494,7 +495,3 @@ class PgClient:
             raise CannotConnect(f"could not send the cancel request: {exc}") from exc
         finally:
             sock.close()
-
-
-def _row(body: bytes) -> Row:
-    return tuple(None if value is None else value.decode("utf-8", "replace") for value in client.parse_data_row(body))

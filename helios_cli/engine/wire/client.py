@@ -218,6 +218,11 @@ def parse_data_row(body: bytes) -> list[bytes | None]:
     return values
 
 
+def parse_text_row(body: bytes) -> tuple[str | None, ...]:
+    """DataRow, its values as text."""
+    return tuple(None if value is None else value.decode("utf-8", "replace") for value in parse_data_row(body))
+
+
 def parse_tag(body: bytes) -> str:
     """CommandComplete."""
     return _string(body, 0)[0]
