@@ -78,7 +78,7 @@ def down(
 
         heliosdb-nano cluster down --dir q --wipe --yes
     """
-    from helios_cli.commands.local import acts, clusterfile
+    from helios_cli.commands.local import acts, clusterfile, network
 
     cluster = clusterfile.load(directory)
     if delete and not yes and not dry_run:
@@ -93,12 +93,14 @@ def down(
             doing.stop_all(timeout, hard=hard)
     if not dry_run and doing.cuts():
         doing.heal()
+    spaces = network.names(cluster) if dry_run else network.remove(cluster)
     removed = _delete(cluster, dry_run) if delete else []
     would = "would stop" if dry_run else "stopped"
     lines = [f"{would} {', '.join(stopped)}" if stopped else "no node was running"]
+    lines += [f"{'would remove' if dry_run else 'removed'} network namespace {name}" for name in spaces]
     lines += [f"{'would remove' if dry_run else 'removed'} {path}" for path in removed]
     record: dict[str, object] = {
-        "cluster": str(cluster.path), "stopped": stopped, "removed": removed, "done": not dry_run,
+        "cluster": str(cluster.path), "stopped": stopped, "namespaces": spaces, "removed": removed, "done": not dry_run,
     }  # fmt: skip
     return say(as_json, record, "\n".join(lines))
 

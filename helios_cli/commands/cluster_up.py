@@ -64,6 +64,12 @@ Detach: TypeAlias = Annotated[
 Sets: TypeAlias = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of every node; may be repeated.")
 ]
+Netns: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--netns", help="Give each process of a new cluster a network namespace: what is cut are packets then (root)."
+    ),
+]
 Authority: TypeAlias = Annotated[
     str | None,
     typer.Option("--authority", metavar="embedded|etcd", help="Who decides who leads in a new cluster. \\[embedded]"),
@@ -85,13 +91,14 @@ class Wanted:
     data: Path | None
     base: int | None
     sets: tuple[str, ...]
+    netns: bool
 
 
 def up(
     nodes: Count = None, observers: Observers = None, mode: Mode = None, modes: Modes = None, proxy: WithProxy = None,
     directory: Directory = None, data: Data = None, base_port: BasePort = None, detach: Detach = True,
-    sets: Sets = None, authority: Authority = None, etcd_endpoints: EtcdEndpoints = None, timeout: Timeout = 60.0,
-    dry_run: DryRun = False, as_json: _options.Json = False,
+    netns: Netns = False, sets: Sets = None, authority: Authority = None, etcd_endpoints: EtcdEndpoints = None,
+    timeout: Timeout = 60.0, dry_run: DryRun = False, as_json: _options.Json = False,
 ) -> int:  # fmt: skip
     """Start a cluster, or what is down of it, and wait until every standby streams and the proxy serves.
 
@@ -110,15 +117,17 @@ def up(
 
         heliosdb-nano cluster up --nodes 2 --mode semi-sync --data /srv/data --no-detach
 
+        heliosdb-nano cluster up --netns
+
         heliosdb-nano cluster up --authority etcd --etcd-endpoints 127.0.0.1:2379
 
         heliosdb-nano cluster up --dir q --dry-run
     """  # fmt: skip
-    from helios_cli.commands.local import bringup, clusterfile, launch, observation
+    from helios_cli.commands.local import bringup, clusterfile, launch, network, observation
 
     given = {"authority": authority, "etcd_endpoints": etcd_endpoints}
     all_sets = (*(sets or ()), *(f"{name}={value}" for name, value in given.items() if value is not None))
-    wanted = Wanted(nodes, observers, mode, _modes(modes), proxy, data, base_port, all_sets)
+    wanted = Wanted(nodes, observers, mode, _modes(modes), proxy, data, base_port, all_sets, netns)
     with ExitStack() as claims:
         cluster, new = _made_or_found(directory, wanted, claims)
         steps = launch.plan(cluster, observation.observe(cluster))
@@ -126,6 +135,8 @@ def up(
             return print_plan(cluster, steps, as_json)
         with _undone_by_ctrl_c(cluster, steps), bringup.BringUp(cluster, quiet=as_json) as display:
             if new:
+                if cluster.netns:
+                    network.check()
                 launch.refuse_used_ports([step.node for step in steps])
                 cluster.directory.mkdir(parents=True, exist_ok=True)
                 clusterfile.write(cluster)
@@ -218,7 +229,7 @@ def _check(wanted: Wanted) -> None:
 
 def _made(directory: Path, wanted: Wanted, claims: ExitStack) -> LocalCluster:
     """A new one. Alone, or where etcd decides, an observer would have nothing to do."""
-    from helios_cli.commands.local import clusterfile, layout
+    from helios_cli.commands.local import clusterfile, layout, network
 
     count = len(wanted.modes) + 1 if wanted.modes else wanted.nodes or NODES
     votes = count > 1 and "authority=etcd" not in wanted.sets
@@ -229,7 +240,8 @@ def _made(directory: Path, wanted: Wanted, claims: ExitStack) -> LocalCluster:
     nodes = layout.new_nodes(count, wanted.mode, base, observers, wanted.modes)
     proxy = layout.new_proxy(len(nodes), base) if has_proxy else None
     data = str(wanted.data.absolute()) if wanted.data is not None else ""
-    return clusterfile.LocalCluster(directory, nodes, wanted.sets, proxy, data, faults=True)
+    netns = network.new_name() if wanted.netns else ""
+    return clusterfile.LocalCluster(directory, nodes, wanted.sets, proxy, data, faults=True, netns=netns)
 
 
 def _agree(cluster: LocalCluster, wanted: Wanted) -> None:
@@ -246,6 +258,7 @@ def _agree(cluster: LocalCluster, wanted: Wanted) -> None:
         (False if wanted.proxy is False else None, cluster.proxy is not None),
         (wanted.data and wanted.data.absolute(), (cluster.directory / cluster.data).absolute()),
         (wanted.sets or None, cluster.settings),
+        (wanted.netns or None, bool(cluster.netns)),
     )
     if any(wish is not None and wish != there for wish, there in asked):
         watched = f", {observers} observer{'s' if observers > 1 else ''}" if observers else ""
@@ -259,7 +272,7 @@ def _agree(cluster: LocalCluster, wanted: Wanted) -> None:
 
 def _stay(cluster: LocalCluster, seen: Sequence[Observation], as_json: bool) -> int:
     """Show the cluster until Ctrl-C or SIGTERM, again and again on a terminal; then stop it."""
-    from helios_cli.commands.local import acts, observation, picture
+    from helios_cli.commands.local import acts, network, observation, picture
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if as_json or not sys.stdout.isatty():
@@ -272,4 +285,5 @@ def _stay(cluster: LocalCluster, seen: Sequence[Observation], as_json: bool) -> 
         )
     typer.echo("stopping", err=True)
     acts.Acts(cluster).stop_all(STOP_S)
+    network.remove(cluster)
     return ExitCode.OK

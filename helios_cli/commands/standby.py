@@ -194,13 +194,14 @@ def _listing(name: str) -> LocalCluster | None:
 
 
 def _stop(cluster: LocalCluster, node: LocalNode, timeout: float) -> None:
-    from helios_cli.commands.local import processes
+    from helios_cli.commands.local import network, processes
 
     process = processes.find(cluster, node)
     if process is not None and processes.end_all([process], timeout):
         process.send(signal.SIGKILL)
         process.wait_gone(timeout)
     processes.forget(cluster, node)
+    network.remove(cluster, node)
 
 
 def _take_out(cluster: LocalCluster, name: str) -> str:

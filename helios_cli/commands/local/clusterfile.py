@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ DIRECTORY: Final = "heliosdb-cluster"
 """Where ``cluster up`` makes a cluster when nothing else is said."""
 
 HOST: Final = "127.0.0.1"
+NETWORK, NETWORK_BITS = "10.76.0.0", 14
+"""Of every cluster whose processes have network namespaces: nothing leads from there to any other network."""
 PROXY_FILE: Final = "proxy.toml"
 PROXY: Final = "proxy"
 """Name of the proxy among the processes of a cluster."""
@@ -92,6 +95,8 @@ class LocalCluster:
     """Where the data directories are, relative to the file's directory; empty: beside the file."""
     faults: bool = False
     """Whether links between the nodes can be cut for drills (``allow_faults``)."""
+    netns: str = ""
+    """The name of its network namespaces, in which links are cut then; empty: it has none."""
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -112,6 +117,11 @@ class LocalCluster:
     def secret_file(self) -> Path:
         """The secret that the nodes prove to each other."""
         return self.directory / "cluster.secret"
+
+    def address(self, member: Member) -> str:
+        """Where the others reach it: loopback, or its address in its network namespace, which its port tells."""
+        port = member.pg_port if isinstance(member, LocalProxy) else member.native_port
+        return f"10.77.{port >> 8}.{port & 255}" if self.netns else HOST
 
     def data_dir(self, node: LocalNode) -> Path:
         """Where a node keeps everything."""
@@ -212,7 +222,7 @@ def read(directory: Path) -> LocalCluster:
         nodes = tuple(_node(entry) for entry in content["nodes"])
         cluster = LocalCluster(
             directory, nodes, _settings(content, "settings"), _proxy(content.get("proxy")),
-            str(content.get("data", "")), _faults(content.get("faults", False)),
+            str(content.get("data", "")), _faults(content.get("faults", False)), _netns(content.get("netns", "")),
         )  # fmt: skip
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint=UP_HINT) from None
@@ -250,6 +260,12 @@ def _proxy(entry: Mapping[str, Any] | None) -> LocalProxy | None:
 def _faults(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"faults is true or false, not {value!r}")
+    return value
+
+
+def _netns(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(heliosdb-[\w.]+)?", value):
+        raise ValueError(f'netns is a name like "heliosdb-1f2e3d", not {value!r}')
     return value
 
 
@@ -302,6 +318,8 @@ def write(cluster: LocalCluster) -> None:
         document["data"] = cluster.data
     if cluster.faults or "faults" in document:
         document["faults"] = cluster.faults
+    if cluster.netns:
+        document["netns"] = cluster.netns
     tables = tomlkit.aot()
     kept = {str(entry.get("name")): entry for entry in document.get("nodes", ())}
     for node in cluster.nodes:

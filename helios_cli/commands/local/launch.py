@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from helios_cli.commands.local import clusterfile, layout, observation, partitions, processes, proxyfile
+from helios_cli.commands.local import clusterfile, layout, network, observation, partitions, processes, proxyfile
 from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, Member
 from helios_cli.commands.local.observation import Observation, ProxyObservation
 from helios_cli.engine.errors import HeliosError
@@ -59,12 +59,14 @@ def launch(cluster: LocalCluster, steps: Sequence[Step]) -> None:
     """Start the processes of a plan. The directory and its file are there already.
 
     Raises:
-        HeliosError: a port is taken, nothing was started. OSError: a file cannot be written.
+        HeliosError: a port is taken, or the network cannot be made; nothing was started. OSError: a file cannot be
+            written.
     """
     refuse_used_ports([step.node for step in steps])
     clusterfile.create_secret(cluster)
     (cluster.directory / cluster.data).mkdir(parents=True, exist_ok=True)
     proxyfile.write(cluster)
+    network.make(cluster, [step.node for step in steps])
     for step in steps:
         processes.spawn(cluster, step.node, step.join)
 

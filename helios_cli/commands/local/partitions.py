@@ -13,7 +13,7 @@ from typing import Final
 
 from helios_cli.commands import _admin, _http
 from helios_cli.commands._errors import Refused
-from helios_cli.commands.local import faces, processes
+from helios_cli.commands.local import faces, network, processes
 from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy, Member, write_text
 from helios_cli.engine.config.proxy_load import load_proxy
 from helios_cli.engine.errors import ConfigError, HeliosError
@@ -37,7 +37,9 @@ def links(groups: Sequence[Sequence[str]], *, one_way: bool = False) -> list[Lin
 
 
 def cut_links(cluster: LocalCluster) -> list[Link]:
-    """What is cut now, by the files of the nodes and of the proxy; sorted."""
+    """What is cut now, by the files of the nodes and of the proxy, or by the rules of their network; sorted."""
+    if cluster.netns:
+        return network.lost(cluster)
     return sorted({link for one in cluster.members for link in _read(_file(cluster, one))})
 
 
@@ -52,6 +54,9 @@ def change(cluster: LocalCluster, *, cut: Iterable[Link] = (), heal: Iterable[Li
     with _alone(cluster):
         left = set(cut_links(cluster)) - set(heal) if heal is not None else set()
         lost = sorted(left | set(cut))
+        if cluster.netns:
+            network.lose(cluster, lost)
+            return lost
         if lost and not cluster.faults:
             raise Refused(
                 f"the nodes of {cluster.path} do not let their links be cut",

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy, Member, write_text
+from helios_cli.commands.local import network
+from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, LocalProxy, Member, write_text
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.storage.dirlock import running_holder
 
@@ -140,18 +141,23 @@ def command_line(cluster: LocalCluster, member: Member, join: LocalNode | None) 
 
 def _node_command(cluster: LocalCluster, node: LocalNode, join: LocalNode | None) -> list[str]:
     arguments = [
-        "start", "--data-dir", str(cluster.data_dir(node).resolve()), "--node-id", node.name, "--listen-address", HOST,
+        "start", "--data-dir", str(cluster.data_dir(node).resolve()), "--node-id", node.name,
+        "--listen-address", cluster.address(node),
         *(part for face, port in node.ports.items() for part in (f"--{face}-port", str(port))),
         *(() if node.is_observer else ("--replication-mode", node.mode)),
-        "--cluster-secret-file", str(cluster.secret_file.resolve()), *(("--allow-faults",) if cluster.faults else ()),
+        "--cluster-secret-file", str(cluster.secret_file.resolve()),
     ]  # fmt: skip
+    if cluster.netns:  # nobody but the cluster's own processes is in that network
+        arguments.append("--allow-insecure-network")
+    elif cluster.faults:
+        arguments.append("--allow-faults")
     if not (cluster.data_dir(node) / "control").exists():  # a directory with a history knows its own role
         arguments += [
             "--replication-role",
             "primary" if join is None else "observer" if node.is_observer else "standby",
         ]
         if join is not None:
-            arguments += ["--primary-host", HOST, "--primary-port", str(join.native_port)]
+            arguments += ["--primary-host", cluster.address(join), "--primary-port", str(join.native_port)]
     for setting in cluster.settings_of(node):
         arguments += ["--set", setting]
     return arguments
@@ -161,21 +167,25 @@ def spawn(cluster: LocalCluster, member: Member, join: LocalNode | None) -> Proc
     """Start a node or the proxy as a process of its own session and record it; it outlives this one.
 
     Raises:
-        HeliosError: it ended at once. OSError: its log or its record cannot be written.
+        HeliosError: it ended at once, or a port is taken. OSError: its log or its record cannot be written.
     """
+    arguments = [sys.executable, "-m", "helios_cli", *command_line(cluster, member, join)]
     log = os.open(cluster.log_file(member), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     try:
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-m", "helios_cli", *command_line(cluster, member, join)],
-            child_environment(os.environ),
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, log, 1),
-                (os.POSIX_SPAWN_DUP2, log, 2),
-            ],
-            setsid=True,
-        )
+        with network.doors(cluster, member) as handed:
+            whole = network.command(cluster, member, arguments)
+            pid = os.posix_spawn(
+                whole[0],
+                whole,
+                {**child_environment(os.environ), **network.environment(handed)},
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 1),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                    *((os.POSIX_SPAWN_DUP2, one.fileno(), at) for at, (_, one) in enumerate(handed, 3)),
+                ],
+                setsid=True,
+            )
     finally:
         os.close(log)
     process = identify(pid)

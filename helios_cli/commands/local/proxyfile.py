@@ -48,7 +48,7 @@ def _new(cluster: LocalCluster) -> Any:
     document.add(tomlkit.nl())
     table = tomlkit.table()
     table.update({"listen_addr": "", "admin_addr": "", **DEFAULTS})
-    if cluster.faults:
+    if cluster.faults and not cluster.netns:
         table["allow_faults"] = True
     document["proxy"] = table
     return document
@@ -75,7 +75,7 @@ def _set_nodes(document: Any, cluster: LocalCluster) -> None:
         table = kept.get(node.name)
         if table is None:
             table = tomlkit.table()
-            table.update({"name": node.name, "host": HOST, "port": node.pg_port, "role": node.role})
+            table.update({"name": node.name, "host": cluster.address(node), "port": node.pg_port, "role": node.role})
         elif table.get("port") != node.pg_port:
             table["port"] = node.pg_port
         tables.append(table)

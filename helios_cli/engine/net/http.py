@@ -25,6 +25,7 @@ from helios_cli.engine.net.http_message import (
     error_response,
 )
 from helios_cli.engine.net.http_stream import Stream
+from helios_cli.engine.net.listeners import Listeners
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +39,15 @@ _SLICE: Final = 4096
 class HttpServer:
     """Listens on one address and answers through ``handler``."""
 
-    def __init__(self, handler: Handler, limits: HttpLimits | None = None) -> None:
+    def __init__(self, handler: Handler, limits: HttpLimits | None = None, face: str = "http") -> None:
+        """``face`` is the name under which sockets may have been handed over for it."""
         self.handler = handler
         self.limits = limits or HttpLimits()
         self.connections: set[HttpConnection] = set()
         self.tasks: set[asyncio.Future[Any]] = set()
         self.requests = 0
         """Requests answered since the start, errors included."""
-        self._server: asyncio.Server | None = None
+        self._listeners = Listeners(face)
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self, host: str, port: int, ssl_context: SSLContext | None = None, *, shared: bool = False) -> int:
@@ -54,19 +56,17 @@ class HttpServer:
         ``shared`` lets other processes of ours listen there, too.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: HttpConnection(self), host, port, ssl=ssl_context, reuse_port=shared or None
+        port = await self._listeners.open(
+            loop, lambda: HttpConnection(self), host, port, ssl=ssl_context, reuse_port=shared or None
         )
         self._sweep()
-        return int(self._server.sockets[0].getsockname()[1])
+        return port
 
     async def stop(self) -> None:
         """Close the listener and every connection, and end the verbs still running. Idempotent."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        self._listeners.close()
         for connection in list(self.connections):
             connection.abort()
         for _ in range(10):  # a transport reports its end one or two turns of the loop after the abort

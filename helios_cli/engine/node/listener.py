@@ -10,6 +10,7 @@ from typing import Any
 
 from helios_cli.engine.errors import HeliosError, NotServing, TooManyConnections
 from helios_cli.engine.net.doorway import Doorway, socket_address
+from helios_cli.engine.net.listeners import Listeners
 from helios_cli.engine.net.tls_files import ServerTls
 from helios_cli.engine.node import identity, role_settings
 from helios_cli.engine.node.authentication import Authentication
@@ -158,13 +159,12 @@ class Listener:
         self.cancel_requests = 0
         self.closed = False
         """Sessions have been ended, and none begins any more."""
-        self._server: asyncio.Server | None = None
+        self._listeners = Listeners("pg")
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen; gives the port. Raises OSError when the address is taken."""
-        self._server = await self.engine.loop.create_server(lambda: Connection(self), host, port, backlog=512)
-        return int(self._server.sockets[0].getsockname()[1])
+        return await self._listeners.open(self.engine.loop, lambda: Connection(self), host, port, backlog=512)
 
     def background(self, coroutine: Any) -> None:
         """Run a coroutine to its end."""
@@ -180,9 +180,8 @@ class Listener:
             session.cancel()
 
     def stop_accepting(self) -> None:
-        """Close the listening socket."""
-        if self._server is not None:
-            self._server.close()
+        """Close the listening sockets."""
+        self._listeners.close()
 
     def close_sessions(self, error: HeliosError) -> None:
         """Tell every client and close every connection, those too that are heard of later."""

@@ -18,6 +18,7 @@ from helios_cli.engine.config.proxy_load import LoadedProxy
 from helios_cli.engine.errors import ConfigError, HeliosError, TooManyConnections
 from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.http import HttpServer
+from helios_cli.engine.net.listeners import Listeners
 from helios_cli.engine.observe.logs import set_level
 from helios_cli.engine.proxy.console import DATABASE as CONSOLE
 from helios_cli.engine.proxy.figures import health
@@ -126,25 +127,25 @@ class Process:
         self.loop.add_signal_handler(signal.SIGHUP, self.reloading.on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         operator = SqlOverProxy(self.proxy, self.entrance, is_operator=True)
-        admin = HttpServer(AdminRoutes(self.administration, operator))
+        admin = HttpServer(AdminRoutes(self.administration, operator), face="admin")
         watching: asyncio.Task[None] | None = None
         try:
             await listen_http(admin, settings.admin_host, settings.admin_port, "admin_addr")
-            server = await self.start()
+            listeners = await self.start()
             log.info("heliosdb-proxy listens on %s:%d", settings.listen_host, settings.listen_port)
             watching = self.loop.create_task(self.reloading.watch())
-            await self.serve(server)
+            await self.serve(listeners)
         finally:
             if watching is not None:
                 watching.cancel()
             await admin.stop()
         return 0
 
-    async def start(self) -> asyncio.Server:
+    async def start(self) -> Listeners:
         """Listen, and find the nodes. Raises ConfigError."""
         settings = self.reloading.loaded.settings
         self._take_tls(load_tls(settings))
-        server = await self._listen(settings)
+        listeners = await self._listen(settings)
         file = self.reloading.loaded.config_file
         GATE.open_for(os.path.dirname(os.path.abspath(file)) if settings.allow_faults and file else None, NAME)
         self._gate = self.loop.create_task(GATE.watch())
@@ -154,16 +155,16 @@ class Process:
                 self.http, settings.http_host, settings.http_port, "http_addr", tls, shared=settings.workers > 1
             )
         await self.proxy.start()
-        return server
+        return listeners
 
-    async def serve(self, server: asyncio.Server) -> None:
+    async def serve(self, listeners: Listeners) -> None:
         """Until :meth:`end`; then everything comes to its end."""
         try:
             await self._over.wait()
         finally:
             log.info("heliosdb-proxy stops, with %d clients", len(self.proxy.clients))
             self._gate.cancel()
-            server.close()
+            listeners.close()
             self.entrance.close()
             await self.proxy.drain(self.proxy.settings.shutdown_timeout, self._at_once)
             await self.proxy.stop()
@@ -180,14 +181,14 @@ class Process:
         self._over.set()
         self._at_once.set()
 
-    async def _listen(self, settings: ProxySettings) -> asyncio.Server:
+    async def _listen(self, settings: ProxySettings) -> Listeners:
         host, port = settings.listen_host, settings.listen_port
+        listeners, shared = Listeners("pg"), settings.workers > 1 or None
         try:
-            return await self.loop.create_server(
-                self.entrance.protocol, host, port, backlog=BACKLOG, reuse_port=settings.workers > 1 or None
-            )
+            await listeners.open(self.loop, self.entrance.protocol, host, port, backlog=BACKLOG, reuse_port=shared)
         except OSError as error:
             raise cannot_listen(host, port, error, "listen_addr") from error
+        return listeners
 
     def _take_tls(self, tls: ProxyTls) -> None:
         self.entrance.tls = tls.clients
