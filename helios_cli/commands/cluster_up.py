@@ -152,7 +152,7 @@ def up(
 @contextmanager
 def _undone_by_ctrl_c(cluster: LocalCluster, steps: Sequence[Step]) -> Iterator[None]:
     """Ctrl-C and SIGTERM end what was being started, and come through; its files stay."""
-    from helios_cli.commands.local import processes
+    from helios_cli.commands.local import network, processes
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -164,6 +164,7 @@ def _undone_by_ctrl_c(cluster: LocalCluster, steps: Sequence[Step]) -> Iterator[
             left.send(signal.SIGKILL)
         for step in steps:
             processes.forget(cluster, step.node)
+            network.remove(cluster, step.node)
         typer.echo(f"hint: {UP_HINT}", err=True)
         raise
     finally:

@@ -73,6 +73,9 @@ def run(
     nodes: Nodes = 3,
     observers: Annotated[int, typer.Option("--observers", min=0, max=3, help="Observers, besides.")] = 0,
     mode: Annotated[str, typer.Option("--mode", metavar=MODES, help="Of the cluster that is made.")] = "quorum",
+    netns: Annotated[
+        bool, typer.Option("--netns", help="Its processes get network namespaces: packets are lost (root).")
+    ] = False,
     directory: Directory = None,
     yes: Annotated[bool, typer.Option("--yes", help="With --dir: its nodes may be taken away.")] = False,
     settle: Settle = 90.0,
@@ -105,7 +108,7 @@ def run(
 
     drawn = secrets.randbelow(1 << 32) if seed is None else seed
     plan = plans.Plan(plans.chosen(faults), rounds, seconds, drawn, clients, settle)
-    with _scene(directory, keep, nodes, mode, observers) as scene:
+    with _scene(directory, keep, nodes, mode, observers, netns) as scene:
         plans.refuse_impossible(plan.faults, scene)
         name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
         path = output or Path(f"prove-{name}.json")
@@ -123,9 +126,11 @@ def run(
 
 
 @contextmanager
-def _scene(directory: str | None, keep: Path | None, nodes: int, mode: str, observers: int) -> Iterator[Scene]:
+def _scene(
+    directory: str | None, keep: Path | None, nodes: int, mode: str, observers: int, netns: bool
+) -> Iterator[Scene]:
     """The cluster that is meant: one that runs, or one that is made, and removed again unless it is to be left."""
-    from helios_cli.commands.local import clusterfile
+    from helios_cli.commands.local import clusterfile, network
     from helios_cli.commands.proving import stage
 
     if mode not in clusterfile.MODES:
@@ -136,7 +141,10 @@ def _scene(directory: str | None, keep: Path | None, nodes: int, mode: str, obse
     place = keep or Path(tempfile.gettempdir()) / f"heliosdb-prove-{secrets.token_hex(4)}"
     if (place / "cluster").exists():
         raise Refused(f"{place / 'cluster'} is there already", hint="Name another directory with --keep.")
-    scene = stage.Scene(stage.new_cluster(place / "cluster", nodes, mode, observers), is_own=True)
+    if netns:
+        network.check()
+    named = network.new_name() if netns else ""
+    scene = stage.Scene(stage.new_cluster(place / "cluster", nodes, mode, observers, named), is_own=True)
     try:
         yield scene
     finally:

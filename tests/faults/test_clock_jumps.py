@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from support.node_process import MakeNode, NodeProcess, wait_until
-
-from helios_cli.commands.proving.wall_clock import WallClock
+from support.wall_clock import WallClock
 
 HOUR_S = 3600.0
 WATCHED_S = 1.5

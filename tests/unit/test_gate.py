@@ -114,3 +114,17 @@ async def test_a_call_waits_before_the_gate(tmp_path: Path) -> None:
             assert not done, "one that hears no answer cannot connect either"
             own.change(lost(), untold)
             await call
+
+
+@pytest.mark.asyncio
+async def test_what_is_handed_on_is_cut_and_mended_as_before(tmp_path: Path) -> None:
+    own, first, second = gate(tmp_path), Link(), Link()
+    own.called(first, "127.0.0.1", 2)
+    own.change(lost("ab"), untold)
+    own.handed_on(first, second)
+    assert (second.mute, second.deaf) == (True, False)
+    own.change(lost("ba"), untold)
+    await asyncio.sleep(0)
+    assert (first.ends, second.ends) == (0, 1), "whose connection it is now"
+    own.handed_on(Link(), third := Link())
+    assert not third.mute

@@ -24,10 +24,15 @@ JOIN_S: Final = 90.0
 BLOCKS: Final = 0.2
 """The part of the writes that are transactions of two rows."""
 LOOKS: Final = 0.7
-"""The part of the turns that end with a read; every second one is of the client's own rows."""
+"""The part of the turns that end with a read, of clients that read; every second one is of the client's own rows."""
 ROWS: Final = 10
 """So many of the newest rows a read gives: more than are ever unanswered."""
+PROXY: Final = "proxy"
 AGAIN: Final = "40001"
+
+REPORT: Final = "SET helios.report_lsn = on"
+TOKEN: Final = "helios.lsn"
+"""The state behind a commit and its term, which a session is told with the answer where it has asked for that."""
 
 DEFINITION: Final = ("CREATE TABLE {table} (client int, seq int, pad text)", "CREATE INDEX ON {table} (client, seq)")
 PAD: Final = "a row that must be there once"
@@ -50,6 +55,8 @@ class Client:
         """When the newest of its acknowledged writes was sent."""
         self.peers: Sequence[int] = ()
         """The sessions whose rows it reads."""
+        self.looks = LOOKS
+        """The part of its turns that end with a read."""
         self._target = target
         self._table = table
         self._rng = rng
@@ -63,6 +70,7 @@ class Client:
         while not over.is_set():
             try:
                 with PgClient(self._target) as self._pg:
+                    self._pg.execute(REPORT)
                     self._last = 0
                     while not over.is_set() and self._pg.ready:
                         self._turn()
@@ -73,7 +81,7 @@ class Client:
     def _turn(self) -> None:
         try:
             self._block() if self._rng.random() < BLOCKS else self._insert()
-            if self._rng.random() < LOOKS:
+            if self._rng.random() < self.looks:
                 self._look()
         except HeliosError as error:
             self.errors[f"{error.sqlstate} {error.message}"] += 1
@@ -94,6 +102,7 @@ class Client:
     def _insert(self) -> None:
         """One row by itself."""
         numbers, sent = self._numbers(1), time.monotonic()
+        self._pg.parameters.pop(TOKEN, None)
         try:
             self._pg.execute(self._sql(numbers[0]))
         except HeliosError as error:
@@ -106,6 +115,7 @@ class Client:
         numbers = self._numbers(2)
         while True:
             sent, committing = time.monotonic(), False
+            self._pg.parameters.pop(TOKEN, None)
             try:
                 self._pg.execute("BEGIN")
                 for number in numbers:
@@ -131,7 +141,8 @@ class Client:
         answered, self._last = time.monotonic(), numbers[-1]
         term: Term | None = None
         try:
-            text = self._pg.execute("SHOW helios.lsn")[0].rows[0][0]
+            # A proxy tells nobody unasked. Who is told need not wait: one that answers too early is caught at it.
+            text = self._pg.parameters.get(TOKEN) or self._pg.execute(f"SHOW {TOKEN}")[0].rows[0][0]
             term = Token.parse(text or "").term
         finally:
             self.writes.append(Write(self.number, numbers, sent, answered, Outcome.ACKNOWLEDGED, term))
@@ -150,13 +161,19 @@ class Crowd:
     """All clients of a run."""
 
     def __init__(self, places: Sequence[tuple[str, Target]], table: str, seed: int) -> None:
-        """``places``: for each client through what it goes, and where that is."""
+        """``places``: for each client through what it goes, and where that is. Of several that go to a node itself all
+        but the first write only, and so go on for as long as they are answered.
+        """
         self.clients = [
             Client(number, target, through, table, random.Random(seed * 1000 + number))
             for number, (through, target) in enumerate(places, 1)
         ]
+        seen: set[str] = set()
         for client in self.clients:
             client.peers = range(1, len(places) + 1)
+            if client.through in seen and client.through != PROXY:
+                client.looks = 0.0
+            seen.add(client.through)
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=client.run, args=(self._over,), name=f"client-{client.number}", daemon=True)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from helios_cli.commands.local import observation, partitions
-from helios_cli.commands.proving import rig
-from helios_cli.commands.proving.stage import Scene, Stage
+from helios_cli.commands.proving import dials, rig
+from helios_cli.commands.proving.stage import FORWARDING, Scene, Stage
+from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import HeliosError
 
 FROZEN_S: Final = 4.0
@@ -77,10 +78,10 @@ def _standby(stage: Stage, rng: random.Random) -> str:
     return rng.choice([node.name for node in stage.cluster.data_nodes if node.name != primary])
 
 
-def wait_heir(stage: Stage, before: str, seconds: float = HEIR_S) -> bool:
-    """Whether another node than ``before`` came to lead in time."""
-    end = time.monotonic() + seconds
-    others = [node for node in stage.cluster.data_nodes if node.name != before]
+def wait_heir(stage: Stage, *before: str) -> bool:
+    """Whether another node than these came to lead in time."""
+    end = time.monotonic() + HEIR_S
+    others = [node for node in stage.cluster.data_nodes if node.name not in before]
     while time.monotonic() < end:
         if any(observation.observe_node(stage.cluster, node).leads for node in others):
             return True
@@ -171,14 +172,28 @@ def _frozen(stage: Stage, name: str, role: str) -> Injection:
 # Partitions -----------------------------------------------------------------------------------------------------------
 
 
-def cut_off_primary(stage: Stage, _rng: random.Random) -> Injection:
-    """The primary's links to all other nodes cut both ways, clients reach it; mended when another one leads."""
+def cut_off_primary(stage: Stage, rng: random.Random) -> Injection:
+    """The primary's links to all other nodes cut both ways, clients reach it; mended when another one leads.
+
+    A standby is cut off together with it where the others can elect without both: it forwards writes to the former
+    primary all the time.
+    """
     name = _primary(stage)
-    with _cut(stage, name):
-        replaced = wait_heir(stage, name)
+    company = _company(stage, name, rng)
+    with _cut(stage, name, *company):
+        replaced = wait_heir(stage, name, *company)
         time.sleep(LINGERS_S)
     until = "until another one led" if replaced else f"for {HEIR_S:g} s"
-    return Injection(name, f"{name}, the primary, cut off from all other nodes {until}")
+    with_it = f", and {company[0]}, which follows it," if company else ","
+    return Injection(name, f"{name}, the primary{with_it} cut off from all other nodes {until}")
+
+
+def _company(stage: Stage, primary: str, rng: random.Random) -> list[str]:
+    """A standby that may be cut off together with the primary, if there are enough others; else nobody."""
+    nodes, data = stage.cluster.nodes, stage.cluster.data_nodes
+    others = [node.name for node in data if node.name != primary and node.mode in FORWARDING]
+    enough = 2 * (len(nodes) - 2) > len(nodes) and len(data) - 2 >= SyncMode(stage.mode).answers(len(data))
+    return [rng.choice(others)] if enough and others else []
 
 
 def mute_primary(stage: Stage, _rng: random.Random) -> Injection:
@@ -198,10 +213,10 @@ def cut_off_standby(stage: Stage, rng: random.Random) -> Injection:
 
 
 @contextmanager
-def _cut(stage: Stage, name: str, *, one_way: bool = False) -> Iterator[None]:
-    """Meanwhile a node's links are cut, all at the same time."""
-    others = [node.name for node in stage.cluster.nodes if node.name != name]
-    lost = partitions.links([[name], others], one_way=one_way)
+def _cut(stage: Stage, *names: str, one_way: bool = False) -> Iterator[None]:
+    """Meanwhile the links of these nodes to all others are cut, all at the same time."""
+    others = [node.name for node in stage.cluster.nodes if node.name not in names]
+    lost = partitions.links([names, others], one_way=one_way)
     partitions.change(stage.cluster, cut=lost)
     try:
         yield
@@ -210,7 +225,7 @@ def _cut(stage: Stage, name: str, *, one_way: bool = False) -> Iterator[None]:
 
 
 def _cannot_cut(scene: Scene) -> str:
-    if scene.cluster.faults:
+    if scene.cluster.faults or scene.cluster.netns:
         return ""
     return f"the nodes of {scene.cluster.path} do not let their links be cut (faults = true there, and a restart)"
 
@@ -300,9 +315,11 @@ def _slow(stage: Stage, seconds: float, killed: str) -> Injection:
     return Injection(killed, f"SIGKILL to {killed}, the primary, with {text}", at=at)
 
 
-def _only_own(why: Callable[[], str] = lambda: "") -> Callable[[Scene], str]:
-    """For faults that a cluster has to be started for."""
-    return lambda scene: why() if scene.is_own else "nodes have to be started for it; leave --dir out"
+def _cannot_dial(scene: Scene) -> str:
+    """Nodes that run have to have been started for it; those of a cluster that is made will be."""
+    if not scene.is_own:
+        return dials.why_not(scene.cluster)
+    return "nodes in network namespaces have no faults of their own; leave --netns out" if scene.cluster.netns else ""
 
 
 FAULTS: Final[Mapping[str, Fault]] = {
@@ -311,9 +328,9 @@ FAULTS: Final[Mapping[str, Fault]] = {
         Fault("kill", (kill_primary, kill_standby, kill_all)),
         Fault("freeze", (freeze_until_replaced, freeze_standby, freeze_long)),
         Fault("partition", (cut_off_primary, cut_off_standby, mute_primary), _cannot_cut),
-        Fault(rig.DISK, (slow_disk_of_primary, slow_disk_of_standby, stalled_disk), _only_own(rig.why_no_disks)),
-        Fault(rig.LINK, (slow_links, very_slow_links), _only_own()),
-        Fault(rig.CLOCK, (clock_ahead, clock_of_standby, clock_back), _only_own(rig.why_no_clocks)),
+        Fault(rig.DISK, (slow_disk_of_primary, slow_disk_of_standby, stalled_disk), _cannot_dial),
+        Fault(rig.LINK, (slow_links, very_slow_links), _cannot_dial),
+        Fault(rig.CLOCK, (clock_ahead, clock_of_standby, clock_back), _cannot_dial),
     )
 }
 """By name, in the order in which they are drawn."""

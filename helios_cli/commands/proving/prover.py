@@ -11,7 +11,7 @@ from typing import Final
 from helios_cli.commands.local import whole
 from helios_cli.commands.local.clusterfile import LocalNode
 from helios_cli.commands.local.observation import Observation
-from helios_cli.commands.proving.clients import DEFINITION, Crowd
+from helios_cli.commands.proving.clients import DEFINITION, PROXY, Crowd
 from helios_cli.commands.proving.faults import Injection
 from helios_cli.commands.proving.outages import outage_s
 from helios_cli.commands.proving.plan import Plan, Turn, turns
@@ -21,7 +21,6 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.histories.sessions import Finding, Outcome, Row, Told, judge, lost_rows
 from helios_cli.engine.net.pgclient import PgClient, Target
 
-PROXY: Final = "proxy"
 GONE: Final = "NH020"
 """What the session wrote, or has seen, is not in the database that it is at."""
 OF_A_NODE: Final = 2

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from helios_cli import __version__
 from helios_cli.commands.load.statistics import success_rate
+from helios_cli.commands.proving.clients import PROXY
 from helios_cli.commands.proving.outages import distribution_ms, distribution_text
 from helios_cli.commands.proving.plan import Plan
-from helios_cli.commands.proving.prover import PROXY, Evidence
+from helios_cli.commands.proving.prover import Evidence
 from helios_cli.commands.proving.stage import Stage
 from helios_cli.commands.proving.timeline import Event, picture
 from helios_cli.engine.histories.sessions import Finding, Outcome, Write

@@ -1,4 +1,4 @@
-"""What a cluster needs before it starts, so that its clocks, disks or links can be made bad while it runs."""
+"""What some faults need: clocks, disks and links of the nodes that can be made bad while these run."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from helios_cli.commands.local.clusterfile import LocalCluster
-from helios_cli.commands.proving import wall_clock
+from helios_cli.commands.proving import dials
+from helios_cli.commands.proving.dials import Dial
 from helios_cli.commands.proving.loop_disk import LoopDisk
 from helios_cli.commands.proving.tcp_link import TcpLink
-from helios_cli.commands.proving.wall_clock import WallClock
 
 CLOCK, DISK, LINK = "clock", "slow-disk", "slow-link"
+DIALLED: Final = (CLOCK, DISK, LINK)
+"""What a node lets be done to it (engine/node/drills.py)."""
 DISK_MB: Final = 1024
 """Of each node's disk; the file takes what is written alone."""
 HELD_S: Final = 0.25
@@ -28,27 +30,51 @@ ADDRESS: Final = "127.0.77."
 TOOLS: Final = ("mkfs.ext4", "mount", "umount", "fsfreeze")
 
 
+class Disk(Protocol):
+    """One that can stand still."""
+
+    def stalled(self) -> AbstractContextManager[None]:
+        """Take nothing meanwhile."""
+
+    def go_on(self) -> None:
+        """Take everything again."""
+
+
+class Slowed(Protocol):
+    """A way to other nodes that can take its time."""
+
+    delay_s: float
+
+
 @dataclass(slots=True)
 class Rig:
     """Each by the name of its node; empty where it was not asked for."""
 
-    clocks: dict[str, WallClock] = field(default_factory=dict)
-    disks: dict[str, LoopDisk] = field(default_factory=dict)
-    links: dict[str, TcpLink] = field(default_factory=dict)
-    """Towards each node: others reach it through this process alone."""
+    clocks: Mapping[str, Dial] = field(default_factory=dict)
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+    links: Mapping[str, Slowed] = field(default_factory=dict)
+
+    def take_dials(self, cluster: LocalCluster, faults: Sequence[str]) -> list[Dial]:
+        """Use what the running nodes themselves offer for the faults that nothing else is there for.
+
+        Raises:
+            NoDial: a node offers nothing.
+        """
+        if not set(faults) & set(DIALLED):
+            return []
+        found = {node.name: dials.of(cluster, node) for node in cluster.nodes}
+        if CLOCK in faults:
+            self.clocks = found
+        if DISK in faults and not self.disks:
+            self.disks = found
+        if LINK in faults and not self.links:
+            self.links = found
+        return list(found.values())
 
 
-def why_no_disks() -> str:
-    """Why this machine gives no disks that can be slow; empty when it seems to."""
-    if os.geteuid():
-        return "it takes root, to mount a file system for each node"
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    return f"{', '.join(missing)} is not installed" if missing else ""
-
-
-def why_no_clocks() -> str:
-    """Why clocks cannot be moved; empty when they can."""
-    return "" if wall_clock.HOOK.is_dir() else "the product is one file here, and nodes cannot be started otherwise"
+def has_disks() -> bool:
+    """Whether each node can have a file system of its own, which stands still as a whole: root, and the tools."""
+    return not os.geteuid() and all(shutil.which(tool) for tool in TOOLS)
 
 
 @contextmanager
@@ -60,48 +86,33 @@ def rigged(cluster: LocalCluster, faults: Sequence[str]) -> Iterator[tuple[Local
     """
     rig = Rig()
     with ExitStack() as stack:
-        if CLOCK in faults:
-            stack.enter_context(_clocks(cluster, rig))
-        if DISK in faults:
+        if DISK in faults and has_disks():
+            disks: dict[str, Disk] = {}
             for node in cluster.data_nodes:
                 disk = LoopDisk(cluster.data_dir(node), DISK_MB)
-                rig.disks[node.name] = stack.enter_context(disk)
+                disks[node.name] = stack.enter_context(disk)
                 (disk.path / "lost+found").rmdir()  # a data directory begins empty
+            rig.disks = disks
         if LINK in faults:
             cluster = _linked(cluster, rig, stack)
         yield cluster, rig
 
 
-@contextmanager
-def _clocks(cluster: LocalCluster, rig: Rig) -> Iterator[None]:
-    directory = cluster.directory / "clocks"
-    directory.mkdir(parents=True)
-    rig.clocks = {node.name: WallClock(directory / node.name) for node in cluster.nodes}
-    before = {name: os.environ.get(name) for name in ("PYTHONPATH", wall_clock.VARIABLE)}
-    os.environ.update(wall_clock.environment(directory.resolve()))
-    try:
-        yield
-    finally:
-        for name, text in before.items():
-            if text is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = text
-
-
 def _linked(cluster: LocalCluster, rig: Rig, stack: ExitStack) -> LocalCluster:
     """Each node says to be at a loopback address of its own, where this process listens on its native port."""
     nodes = []
+    links: dict[str, TcpLink] = {}
     for number, node in enumerate(cluster.nodes, 1):
         address = f"{ADDRESS}{number}"
-        rig.links[node.name] = stack.enter_context(TcpLink(node.native_port, address=address, port=node.native_port))
+        links[node.name] = stack.enter_context(TcpLink(node.native_port, address=address, port=node.native_port))
         settings = (f"advertise_address={address}", *((f"primary_host={ADDRESS}1",) if number > 1 else ()))
         nodes.append(replace(node, settings=(*node.settings, *settings)))
+    rig.links = links
     return replace(cluster, nodes=tuple(nodes))
 
 
 @contextmanager
-def slow(disk: LoopDisk) -> Iterator[None]:
+def slow(disk: Disk) -> Iterator[None]:
     """Meanwhile a disk takes what is written only now and then."""
     over = threading.Event()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from helios_cli.commands.local import clusterfile, launch, observation, whole
+from helios_cli.commands.local import clusterfile, launch, network, observation, whole
 from helios_cli.commands.local.acts import Acts
 from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy
 from helios_cli.commands.proving.rig import Rig, rigged
@@ -39,7 +39,7 @@ class Scene:
 
     def entered(self, faults: Sequence[str], tell: Tell) -> AbstractContextManager[Stage]:
         """Have it run meanwhile, in order, and so that these faults can be injected."""
-        return own(self.cluster, faults, tell) if self.is_own else taken(self.cluster, tell)
+        return own(self.cluster, faults, tell) if self.is_own else taken(self.cluster, faults, tell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,11 @@ def target(port: int) -> Target:
     )
 
 
-def new_cluster(directory: Path, count: int, mode: str, observers: int) -> LocalCluster:
-    """A cluster with a proxy on free ports, of which nothing runs yet, and nothing is written."""
+def new_cluster(directory: Path, count: int, mode: str, observers: int, netns: str = "") -> LocalCluster:
+    """A cluster with a proxy on free ports, of which nothing runs yet, and nothing is written.
+
+    ``netns`` names network namespaces that its processes are to have.
+    """
     ports = free_ports(3 * (count + observers) + 2)
     nodes = [
         LocalNode(f"n{number + 1}", "primary" if not number else "standby", mode, *ports[3 * number : 3 * number + 3])
@@ -81,7 +84,7 @@ def new_cluster(directory: Path, count: int, mode: str, observers: int) -> Local
     for number in range(observers):
         at = 3 * (count + number)
         nodes.append(LocalNode(f"o{number + 1}", "observer", "", 0, *ports[at : at + 2]))
-    return LocalCluster(directory, tuple(nodes), proxy=LocalProxy(ports[-2], ports[-1]), faults=True)
+    return LocalCluster(directory, tuple(nodes), proxy=LocalProxy(ports[-2], ports[-1]), faults=True, netns=netns)
 
 
 @contextmanager
@@ -99,18 +102,20 @@ def own(cluster: LocalCluster, faults: Sequence[str], tell: Tell) -> Iterator[St
             launch.launch(made, launch.plan(made, observation.observe(made)))
             launch.wait_streaming(made, START_S, tell)
             whole.wait_whole(made, START_S, tell)
+            rig.take_dials(made, faults)
             yield _stage(made, acts, rig, is_own=True)
         finally:
             for name in acts.names:
                 acts.kill(name)
+            network.remove(made)
 
 
 @contextmanager
-def taken(cluster: LocalCluster, tell: Tell) -> Iterator[Stage]:
+def taken(cluster: LocalCluster, faults: Sequence[str], tell: Tell) -> Iterator[Stage]:
     """A cluster that runs already; what a fault has taken away is given back in the end.
 
     Raises:
-        HeliosError: it has no proxy (55000), or is not whole (57014).
+        HeliosError: it has no proxy (55000), is not whole (57014), or was not started for a fault (0A000).
     """
     if cluster.proxy is None:
         raise HeliosError(
@@ -118,10 +123,13 @@ def taken(cluster: LocalCluster, tell: Tell) -> Iterator[Stage]:
             hint="Let prove make a cluster of its own: without --dir.",
         )  # fmt: skip
     whole.wait_whole(cluster, STOP_S, tell)
-    acts = Acts(cluster)
+    acts, rig = Acts(cluster), Rig()
+    found = rig.take_dials(cluster, faults)
     try:
-        yield _stage(cluster, acts, Rig(), is_own=False)
+        yield _stage(cluster, acts, rig, is_own=False)
     finally:
+        for dial in found:
+            dial.right()
         _give_back(acts, tell)
 
 

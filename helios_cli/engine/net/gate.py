@@ -197,6 +197,14 @@ class Gate:
             self._calls[link] = call = _Call(host, port, asyncio.get_running_loop())
             self._apply(link, call)
 
+    def handed_on(self, before: Gated, link: Gated) -> None:
+        """What a connection carries from here on is another one's."""
+        with self._lock:
+            call = self._calls.pop(before, None)
+            if call is not None:
+                self._calls[link] = call
+                self._apply(link, call)
+
     def _fate(self, host: str, port: int) -> tuple[bool, bool]:
         cuts = self._cuts
         return cuts.towards(self._own, cuts.name_at(host, port)) if cuts.lost else (False, False)

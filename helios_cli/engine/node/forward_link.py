@@ -41,6 +41,8 @@ class ForwardLink(asyncio.Protocol):
         self.writable = True
         self.reason: HeliosError | None = None
         """Why this side ended it; None when the other did."""
+        self.mute = self.deaf = False
+        """What is sent, and what comes, is lost on purpose (``net/gate.py``)."""
         self.on_data: Callable[[bytes], None] = lambda data: None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_room: Callable[[], None] = lambda: None
@@ -48,7 +50,8 @@ class ForwardLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """The session answers."""
-        self.on_data(data)
+        if not self.deaf:
+            self.on_data(data)
 
     def pause_writing(self) -> None:
         """The primary takes slower than the client sends."""
@@ -65,8 +68,12 @@ class ForwardLink(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send to the session."""
-        if not self.closed:
+        if not (self.closed or self.mute):
             self.transport.write(data)
+
+    def cut_off(self) -> None:
+        """End it: bytes of it are lost on purpose."""
+        self.close()
 
     def close(self, reason: HeliosError | None = None) -> None:
         """End it, and with it the session: what it has not committed is undone. Idempotent."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.node.forward_link import ForwardLink, PrimaryLost, detach
 from helios_cli.engine.node.peer_link import PeerLink
 from helios_cli.engine.replication.forwarding import CancelSession, OpenSession, SessionOpen
@@ -184,7 +185,9 @@ class QueryForwarder:
         try:
             peer.send(Kind.SESSION, wanted.to_body(), compress=False)
             answer = SessionOpen.from_body((await peer.receive(Kind.SESSION_OPEN)).body)
-            return ForwardLink(detach(peer), wanted.user, wanted.database, answer.pid, answer.key)
+            link = ForwardLink(detach(peer), wanted.user, wanted.database, answer.pid, answer.key)
+            GATE.handed_on(peer, link)
+            return link
         except BaseException:
             peer.close()
             raise

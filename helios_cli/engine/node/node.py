@@ -23,6 +23,7 @@ from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.drills import DRILLS
 from helios_cli.engine.node.engine import Engine
 from helios_cli.engine.node.failover_hooks import FailoverHooks
 from helios_cli.engine.node.http_sql import SqlOverHttp
@@ -107,6 +108,7 @@ class Node:
         """
         loop = asyncio.get_running_loop()
         lock = self._lock()
+        DRILLS.open_for(self.settings.data_dir if self.settings.allow_faults else None)
         try:
             self.tls = NodeTls(self.settings, self.event)
             self._install_signals(loop)

@@ -27,6 +27,7 @@ from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
 from helios_cli.engine.node import binding
 from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.clock import SystemClock
+from helios_cli.engine.node.drills import DRILLS
 from helios_cli.engine.node.join import find_cluster
 from helios_cli.engine.node.node_tls import NodeTls
 from helios_cli.engine.node.observer_disk import ObserverDisk
@@ -91,6 +92,7 @@ class Observer:
         os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
         ports = {"peer": settings.native_port, "http": settings.http_port}
         lock = DirectoryLock.acquire(settings.data_dir, ports=ports, started_us=self.started_us, pid=os.getpid())
+        DRILLS.open_for(settings.data_dir if settings.allow_faults else None)
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._over.set)

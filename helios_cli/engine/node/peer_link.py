@@ -18,6 +18,7 @@ from typing import Final
 
 from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.node.drills import DRILLS, real_of
 from helios_cli.engine.node.peer_door import Door, Repeats
 from helios_cli.engine.node.peer_tls import NO_TLS, PeerTls, certificate_digest, tls_failure
 from helios_cli.engine.replication import messages
@@ -100,10 +101,8 @@ class PeerLink(asyncio.Protocol):
         """The other side's address; empty before there is a connection."""
         self.host = ""
         self.error: HeliosError | None = None
-        self.mute = False
-        """What is sent is lost on purpose (``net/gate.py``)."""
-        self.deaf = False
-        """What comes is lost on purpose."""
+        self.mute = self.deaf = False
+        """What is sent, and what comes, is lost on purpose (``net/gate.py``)."""
         self._serve = serve
         self.tls = tls
         self._door = door
@@ -121,7 +120,7 @@ class PeerLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected; the caller speaks first."""
-        self.transport = transport  # type: ignore[assignment]
+        self.transport = DRILLS.slowed(transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         name = transport.get_extra_info("peername")
         self.address = str(name[0]) if isinstance(name, tuple) else ""
@@ -360,7 +359,7 @@ class PeerLink(asyncio.Protocol):
         name = self.host if self._serve is None else None
         try:
             transport = await loop.start_tls(
-                self.transport, self, context, server_side=self._serve is not None, server_hostname=name,
+                real_of(self.transport), self, context, server_side=self._serve is not None, server_hostname=name,
                 ssl_handshake_timeout=HANDSHAKE_S,
             )  # fmt: skip
         except (OSError, ssl.SSLError) as error:
@@ -369,7 +368,7 @@ class PeerLink(asyncio.Protocol):
         if transport is None or self.closed:
             self.close()
             return
-        self.transport = transport
+        self.transport = DRILLS.slowed(transport)
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.secured = True
         if self._serve is None:

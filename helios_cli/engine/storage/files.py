@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed
 
@@ -20,6 +20,20 @@ _datasync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 
 
 _WRITE_THROUGH: Final = getattr(os, "RWF_DSYNC", 0)
+
+
+class Hold(Protocol):
+    """A disk that takes its time, for drills."""
+
+    def __bool__(self) -> bool:
+        """Whether it does now."""
+
+    def wait(self) -> None:
+        """Come back when a write may be over."""
+
+
+hold: Hold | None = None
+"""What each sync waits for; None in a node that was not started for drills."""
 
 
 class OsFile:
@@ -58,13 +72,19 @@ class OsFile:
 
     def pwrite_through(self, data: bytes, offset: int) -> None:
         """Write all of ``data`` and sync it: one call where the system has such a one (pwritev2(2), RWF_DSYNC)."""
+        if hold:
+            hold.wait()
         if _WRITE_THROUGH and os.pwritev(self._fd, (data,), offset, _WRITE_THROUGH) == len(data):
             return
         self.pwrite(data, offset)
         self.sync()
 
     def through_descriptor(self) -> int | None:
-        """A second descriptor, opened with O_DSYNC; None where open files cannot be opened again by their number."""
+        """A second descriptor, opened with O_DSYNC; None where open files cannot be opened again by their number, and
+        while the disk is held: who writes by it would not wait.
+        """
+        if hold:
+            return None
         if self._through < 0:
             try:
                 # By its number: the file may have been renamed since it was opened.
@@ -99,6 +119,8 @@ class OsFile:
 
     def sync(self) -> None:
         """fdatasync; on macOS the call that also empties the drive's cache."""
+        if hold:
+            hold.wait()
         if _FULL_SYNC is not None:
             fcntl.fcntl(self._fd, _FULL_SYNC)
         else:

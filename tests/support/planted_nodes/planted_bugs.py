@@ -31,12 +31,19 @@ BUGS: Final[dict[str, tuple[Change, ...]]] = {
             "needed = 0",
         ),
     ),
-    # A write that a standby has brought is answered when it is executed: a primary whose term is over answers it, too.
+    # A primary to which standbys bring writes does not ask whether its term is over, and answers what is on its own
+    # disk: without the bug it answers nothing from the moment on in which it does not hold its lead any more.
     "no-term-check-on-forwarded-writes": (
         Change(
-            f"{ENGINE}.node.session",
-            'return level if level != "on" else None',
-            'return "off" if self.forwarded is not None else level if level != "on" else None',
+            f"{ENGINE}.node.leading",
+            "return committed if self.lease.holds() else self._node.pipeline.committed_lsn",
+            "is_over = not self.lease.holds() and any(one.forwarded for one in self._node.engine.sessions.values())\n"
+            "        return lsn if is_over else committed if self.lease.holds() else self._node.pipeline.committed_lsn",
+        ),
+        Change(
+            f"{ENGINE}.node.leading",
+            "self._relief.look()",
+            "self._relief.look(), node.pipeline.advance(self._own_flushed(node.store.log.flushed))",
         ),
     ),
 }  # fmt: skip

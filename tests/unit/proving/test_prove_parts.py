@@ -70,15 +70,26 @@ def test_the_picture_leaves_an_outage_blank_and_marks_the_fault() -> None:
     assert legend.startswith("10 writes/s at most")
 
 
-def test_a_fault_that_this_machine_cannot_do_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("", "faults = true is to stand in c/cluster.toml"),
+        ("faults = true", "n1 is down"),
+        ('netns = "heliosdb-1"', "its processes have network namespaces"),
+    ],
+)
+def test_a_fault_that_a_cluster_was_not_started_for_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: str, why: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert main(["prove", "--faults", "kill,slow-disk", "--dry-run"]) == 1
-    err = capsys.readouterr().err
-    assert "not possible here: slow-disk: it takes root" in err and "hint: Without it: --faults kill." in err
-    assert main(["prove", "--faults", "kill", "--dry-run"]) == 0
+    Path("c").mkdir()
+    node = 'name = "n1"\nrole = "primary"\nmode = "async"\npg_port = 1\nnative_port = 2\nhttp_port = 3\n'
+    Path("c/cluster.toml").write_text(f"{lines}\n[[nodes]]\n{node}")
+    for name in ("clock", "slow-disk", "slow-link"):
+        assert main(["prove", "--dir", "c", "--faults", f"kill,{name}", "--dry-run"]) == 1
+        err = capsys.readouterr().err
+        assert f"not possible here: {name}: {why}" in err and "hint: Without it: --faults kill." in err
+    assert main(["prove", "--dir", "c", "--faults", "kill", "--dry-run"]) == 0
 
 
 # Signatures -----------------------------------------------------------------------------------------------------------
