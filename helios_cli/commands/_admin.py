@@ -121,8 +121,9 @@ def reaches(asked: Asked) -> list[Reach]:
         HeliosError: what was named cannot be understood.
     """
     cluster = _cluster(needed=asked.data_dir is None and ":" not in (asked.node or ""))
-    if asked.node is not None and cluster is not None and any(one.name == asked.node for one in cluster.nodes):
-        return [one for one in all_of(cluster, asked) if one.name == asked.node]
+    if asked.node is not None and cluster is not None and ":" not in asked.node:
+        name = cluster.node(asked.node).name
+        return [one for one in all_of(cluster, asked) if one.name == name]
     if asked.node is None and asked.data_dir is None and cluster is not None:
         return all_of(cluster, asked)
     address = _http.address_of(asked.node, asked.data_dir, asked.config, asked.ca)
@@ -244,7 +245,7 @@ def ask(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -
         hint += f"own token is in http.token of the data directory of {reach.name}: --token-file FILE."
         raise HeliosError(f"{reach.name}: {message}", sqlstate="28000", hint=hint)
     if answer.status == 404:
-        if _is_observer(reach):
+        if is_observer(reach):
             hint = "Ask a data node; heliosdb-nano topology names them."
             raise Refused(f"{reach.name} is an observer, which takes no orders", hint=hint)
         raise HeliosError(f"{reach.name} does not know {verb}", sqlstate="0A000", hint="Its version is another one.")
@@ -253,7 +254,8 @@ def ask(reach: Reach, verb: str, body: Mapping[str, object], timeout_s: float) -
     raise kind(message, sqlstate=sqlstate, detail=said.get("detail"), hint=hint)
 
 
-def _is_observer(reach: Reach) -> bool:
+def is_observer(reach: Reach) -> bool:
+    """Whether it answers, and holds no data."""
     try:
         return status_of(reach).get("role") == "observer"
     except HeliosError:

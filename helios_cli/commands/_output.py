@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.types import Lsn
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+NARROW: Final = 24
+"""A column of this width is not folded while there is a wider one."""
 
 
 def print_json(value: object) -> None:
@@ -56,6 +62,24 @@ def readable(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def print_line(text: str, hang: int | None = None) -> None:
+    """A line for people; on a terminal that is too narrow broken between words.
+
+    What follows is ``hang`` characters from the left, else two further than the line itself begins.
+    """
+    width = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty() or len(text) <= width:
+        print(text)
+        return
+    begin = len(text) - len(text.lstrip())
+    further = " " * (begin + 2 if hang is None else hang)
+    lines = textwrap.wrap(
+        text.lstrip(), width, initial_indent=" " * begin, subsequent_indent=further, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    print("\n".join(lines))
+
+
 def print_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
@@ -81,7 +105,8 @@ def print_table(
     screen = console()
     shown = fitting(columns, cells, droppable, screen.width)
     for i in shown:
-        table.add_column(escape(columns[i]), overflow="fold")
+        widest = max(len(columns[i]), *(len(row[i]) for row in cells), 0)
+        table.add_column(escape(columns[i]), overflow="fold", no_wrap=widest <= NARROW)
     for row in cells:
         table.add_row(*(escape(row[i]) for i in shown))
     screen.print(table)

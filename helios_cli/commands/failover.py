@@ -12,7 +12,7 @@ import typer
 from helios_cli.commands import _admin, _options
 from helios_cli.commands._admin import Asked, Reach
 from helios_cli.commands._errors import ExitCode
-from helios_cli.commands._output import plain, print_json, print_table
+from helios_cli.commands._output import plain, print_json, print_line, print_table
 from helios_cli.engine.errors import HeliosError
 
 app = typer.Typer(add_completion=False)
@@ -21,6 +21,8 @@ app.add_typer(explain, name="explain")
 
 ANSWER_S = 15.0
 LIMIT = 20
+HANG = 33
+"""Where the sentences of decisions begin."""
 
 
 @explain.command("failover")
@@ -54,7 +56,7 @@ def explain_failover(
         return ExitCode.OK
     typer.echo(f"as {answer['node_id']} knows it:")
     for sentence in answer["now"]:
-        typer.echo(f"  {sentence}")
+        print_line(f"  {sentence}")
     typer.echo("\nif a node is lost:")
     rows = [(", ".join(one["lost"]), one["kind"], one["primary"] or "", one["sentence"]) for one in answer["losses"]]
     print_table(("lost", "then", "primary", "why"), rows)
@@ -73,7 +75,7 @@ def _recall(reach: Reach, number: int, as_json: bool) -> int:
     typer.echo(f"decision {number} of {answer['node_id']}: {decision['kind']}")
     for name in ("term", "old_primary", "new_primary", "automatic", "reason"):
         if decision.get(name) is not None:
-            typer.echo(f"  {name.replace('_', ' ')}: {plain(decision[name])}")
+            print_line(f"  {name.replace('_', ' ')}: {plain(decision[name])}")
     typer.echo("\nwhat the node saw, the newest last:")
     for one in sorted((decision, *answer["around"]), key=lambda one: (one["time_us"], one["id"])):
         _tell(one)
@@ -82,11 +84,11 @@ def _recall(reach: Reach, number: int, as_json: bool) -> int:
 
 def _tell(one: Mapping[str, Any]) -> None:
     at = datetime.fromtimestamp(one["time_us"] / 1e6, UTC)
-    typer.echo(f"{one['id']:>6}  {at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}  {one['sentence']}")
+    print_line(f"{one['id']:>6}  {at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}  {one['sentence']}", HANG)
     for ballot in one.get("ballots", ()):
-        typer.echo(f"{'':33}{ballot['why']}")
+        print_line(f"{'':{HANG}}{ballot['why']}", HANG)
     if one.get("change"):
-        typer.echo(f"{'':33}{one['change']}")
+        print_line(f"{'':{HANG}}{one['change']}", HANG)
 
 
 @app.command()
@@ -135,13 +137,11 @@ def _past(nodes: Sequence[Reach], body: Mapping[str, object]) -> list[Mapping[st
 
 
 def _foretell(answer: Mapping[str, Any]) -> None:
-    typer.echo(answer["sentence"])
-    if answer["hint"]:
-        typer.echo(answer["hint"])
-    for side in answer.get("sides", ()):
-        typer.echo(f"  {', '.join(side['nodes'])}: {side['sentence']}")
-    typer.echo(f"RPO: {answer['rpo']['sentence']}")
-    typer.echo(f"RTO: {answer['rto']['sentence']}")
+    sides = [f"  {', '.join(side['nodes'])}: {side['sentence']}" for side in answer.get("sides", ())]
+    hint = [answer["hint"]] if answer["hint"] else []
+    rpo, rto = (f"{name.upper()}: {answer[name]['sentence']}" for name in ("rpo", "rto"))
+    for line in (answer["sentence"], *hint, *sides, rpo, rto):
+        print_line(line)
     past = [one["ms"] / 1000 for one in answer["past"]]
     if len(past) == 1:
         typer.echo(f"before: 1 failover, {past[0]:.1f} s without a primary")

@@ -12,7 +12,7 @@ import typer
 from helios_cli.commands import _admin, _options
 from helios_cli.commands._admin import Asked, DryRun, Reach, Timeout
 from helios_cli.commands._errors import ExitCode
-from helios_cli.commands._output import print_json, print_table
+from helios_cli.commands._output import print_json, print_line, print_table
 from helios_cli.commands._progress import Progress
 from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.consensus.config import address
@@ -245,18 +245,19 @@ def topology(
         print_json({"seen_by": teller, **view})
         return ExitCode.OK
     mode, term, primary = (view.get(name) or "unknown" for name in ("mode", "term", "primary_id"))
-    typer.echo(f"cluster {view.get('cluster_id')}, mode {mode}, term {term}, primary {primary}, as seen by {teller}")
+    print_line(f"cluster {view.get('cluster_id')}, mode {mode}, term {term}, primary {primary}, as seen by {teller}", 0)
     rows = [row(one) for one in view["nodes"]] + [observer_row(one) for one in view.get("observers", ())]
     print_table(COLUMNS, rows, droppable=DROPPABLE)
     voters = view.get("voters") or ()
     if len(voters) > 1:
-        typer.echo(f"{', '.join(voters)} vote, {len(voters) // 2 + 1} of them elect, lease {view.get('lease_ms')} ms")
+        elect = f"{len(voters) // 2 + 1} of them elect, lease {view.get('lease_ms')} ms"
+        print_line(f"{', '.join(voters)} vote, {elect}", 0)
     if view.get("paused"):
         from helios_cli.commands.local.picture import PAUSED
 
         typer.echo(PAUSED)
     for line in gap_lines(view):
-        typer.echo(line)
+        print_line(line)
     return ExitCode.OK
 
 

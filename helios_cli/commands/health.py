@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -14,8 +15,9 @@ from helios_cli.commands._output import flatten, print_json, print_table
 app = typer.Typer(add_completion=False)
 
 Node = Annotated[
-    str | None, typer.Option("--node", metavar="HOST:PORT", help="The node's HTTP address; https:// before it for TLS.")
-]
+    str | None, typer.Option("--node", metavar="HOST:PORT",
+                             help="The node's HTTP address; https:// before it for TLS; or its name in cluster.toml.")
+]  # fmt: skip
 Ca = Annotated[
     str | None, typer.Option("--ca", metavar="FILE", help="PEM file of certificates to trust; asks by HTTPS.")
 ]
@@ -45,8 +47,8 @@ def health(
 
         heliosdb-nano health --node https://db1.example.com:8080 --ca ca.pem
     """
-    address = _http.address_of(node, data_dir, config, ca)
-    answer = _http.get(address, "/health", timeout)
+    address = _address(node, data_dir, config, ca)
+    answer = _get(address, "/health", timeout, named=bool(node or data_dir or config))
     serves = answer.status == 200
     reason = _reason(answer.body)
     alarms = answer.body.get("alarms", []) if serves and isinstance(answer.body, dict) else []
@@ -75,10 +77,12 @@ def status(
 
         heliosdb-nano status
 
+        heliosdb-nano status --node standby-sync
+
         heliosdb-nano status --node 127.0.0.1:8081 --json
     """
-    address = _http.address_of(node, data_dir, config, ca)
-    answer = _http.get(address, "/status", timeout)
+    address = _address(node, data_dir, config, ca)
+    answer = _get(address, "/status", timeout, named=bool(node or data_dir or config))
     if answer.status != 200:
         raise _http.Unreachable(f"{address} answered {answer.status}: {_reason(answer.body)}")
     if as_json:
@@ -86,6 +90,29 @@ def status(
     else:
         print_table(("item", "value"), flatten(_brief(answer.body)))
     return ExitCode.OK
+
+
+def _address(node: str | None, data_dir: str | None, config: str | None, ca: str | None) -> _http.Address:
+    """Where the node is asked; a name without a port is one of cluster.toml."""
+    if node is None or ":" in node or data_dir is not None or config is not None:
+        return _http.address_of(node, data_dir, config, ca)
+    from helios_cli.commands import _admin  # a health check, which names no node so, goes without
+
+    return _admin.reaches(_admin.Asked(node, ca=ca))[0].address
+
+
+def _get(address: _http.Address, path: str, timeout_s: float, *, named: bool) -> _http.Answer:
+    """Ask it; when nobody was named, and a cluster is here, an error says how its nodes are asked."""
+    try:
+        return _http.get(address, path, timeout_s)
+    except _http.Unreachable as error:
+        from helios_cli.commands.local import clusterfile
+
+        found = None if named else clusterfile.find(None, os.environ)
+        if found is None:
+            raise
+        hint = f"--node NAME asks a node of {found / clusterfile.NAME}; heliosdb-nano cluster status shows them all."
+        raise _http.Unreachable(error.message, hint=hint) from None
 
 
 def _reason(body: Any) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from helios_cli.commands import _options
 from helios_cli.commands._errors import ExitCode, Refused
-from helios_cli.commands._output import print_json, print_table
+from helios_cli.commands._output import print_json, print_line, print_table
 from helios_cli.engine.errors import HeliosError
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def show(
     elif as_json:
         print_json(_record(playbook, text))
     else:
-        typer.echo("\n".join(_described(playbook)))
+        for line in _described(playbook):
+            print_line(line)
     return ExitCode.OK
 
 
@@ -260,22 +261,22 @@ def _predict(plan: Plan, facts: Facts, as_json: bool) -> int:
             for one in found
         ]})  # fmt: skip
         return ExitCode.REFUSED if doubtful else ExitCode.OK
-    typer.echo(plan.title)
+    print_line(plan.title)
     for name, value in plan.variables.items():
-        typer.echo(f"  {name} = {value}")
+        print_line(f"  {name} = {value}")
     for text in unmet:
-        typer.echo(f"  ✗ it needs: {text}, which does not hold now")
+        print_line(f"  ✗ it needs: {text}, which does not hold now")
     for number, one in enumerate(found, 1):
         step = one.step
         after = f"after {step.delay_s:g} s " if step.delay_s else ""
-        typer.echo(f"{number:3}. {step.name}: {after}{step.sentence}")
-        typer.echo(f"       → {one.effect}")
+        print_line(f"{number:3}. {step.name}: {after}{step.sentence}")
+        print_line(f"       → {one.effect}")
         if step.expect and step.wanted:
-            typer.echo(f"       expects {'; '.join(c.text for c in step.expect)}, within {step.timeout_s:g} s")
+            print_line(f"       expects {'; '.join(c.text for c in step.expect)}, within {step.timeout_s:g} s")
         for text in one.contradicted:
-            typer.echo(f"       ✗ predicted not to hold: {text}")
+            print_line(f"       ✗ predicted not to hold: {text}")
         if step.undo and step.wanted:
-            typer.echo(f"       undone by {', '.join(map(_sentence, step.undo))}")
+            print_line(f"       undone by {', '.join(map(_sentence, step.undo))}")
     return ExitCode.REFUSED if doubtful else ExitCode.OK
 
 
@@ -388,11 +389,11 @@ def _say(record: Mapping[str, Any], found: Run, as_json: bool) -> None:
     for one in record["outages"]:
         typer.echo(f"without a primary: {outage_text(one).removeprefix('- ')}")
     for one in record["undone"]:
-        typer.echo(f"undone: {one['do']}: {one['came']}")
+        print_line(f"undone: {one['do']}: {one['came']}")
     typer.echo(f"{record['title']}: {record['outcome']}, {_counted(record['steps'])}, "
                f"{values.seconds_text(record['took_s'])}")  # fmt: skip
     if record["reason"]:
-        typer.echo(f"because: {record['reason']}")
+        print_line(f"because: {record['reason']}")
     typer.echo(f"report: {found.directory / 'report.md'}")
 
 

@@ -74,7 +74,18 @@ def nodes(admin: Admin = None, config: Config = None, timeout: Timeout = 3.0, as
 
         heliosdb-nano proxy nodes --config /etc/heliosdb/proxy.toml --json
     """
-    droppable = ("is_heliosdb", "enabled", "weight", "backends", "lsn", "term", "latency_ms")
+    droppable = (
+        "is_heliosdb",
+        "enabled",
+        "weight",
+        "backends",
+        "lsn",
+        "term",
+        "latency_ms",
+        "lag_bytes",
+        "active",
+        "host",
+    )
     return _list(Asked(admin, config, timeout=timeout), "/nodes", admin_fields.NODES, as_json, droppable)
 
 
@@ -95,7 +106,7 @@ def clients(admin: Admin = None, config: Config = None, timeout: Timeout = 3.0, 
 
         heliosdb-nano proxy clients --json
     """
-    droppable = ("tls", "statements", "age_s", "application_name")
+    droppable = ("tls", "statements", "age_s", "application_name", "idle_s", "database")
     return _list(Asked(admin, config, timeout=timeout), "/clients", admin_fields.CLIENTS, as_json, droppable)
 
 

@@ -16,6 +16,7 @@ import typer
 from helios_cli.commands import _options
 from helios_cli.commands._errors import ExitCode, Refused
 from helios_cli.commands._output import print_json, print_table, readable
+from helios_cli.engine.errors import ConfigError
 from helios_cli.engine.storage.salvage import Manifest, load_changes, load_manifest, load_writes, salvages
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def list_salvages(data_dir: _options.DataDir = None, as_json: _options.Json = Fa
 
         heliosdb-nano salvage list --data-dir ./n1 --json
     """
-    found = [_summary(name, manifest) for name, manifest in salvages(_directory(data_dir))]
+    directory = _directory(data_dir)
+    if not os.path.isdir(directory):
+        raise ConfigError(f"there is no data directory {directory}", hint="Name that of a node with --data-dir.")
+    found = [_summary(name, manifest) for name, manifest in salvages(directory)]
     if as_json:
         print_json({"salvages": found})
     elif found:

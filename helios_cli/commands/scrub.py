@@ -42,8 +42,8 @@ def scrub(
 ) -> int:
     """Begin a scrub now: the node reads every page on its disk again, and repairs what is damaged.
 
-    Without --node and --data-dir all nodes of cluster.toml do. Exit code 6 when pages are damaged and could not be
-    repaired; the node goes on, health has an alarm, and helios_scrub and the events say which pages.
+    Without --node and --data-dir all nodes of cluster.toml with data do. Exit code 6 when pages are damaged and could
+    not be repaired; the node goes on, health has an alarm, and helios_scrub and the events say which pages.
 
     Examples:
 
@@ -54,6 +54,7 @@ def scrub(
         heliosdb-nano scrub --data-dir /var/lib/heliosdb --rate-mb 0 --wait --json
     """
     nodes = _admin.reaches(asked)
+    nodes = [one for one in nodes if len(nodes) == 1 or not _admin.is_observer(one)]
     if dry_run:
         return _say_plan(nodes, as_json)
     body: dict[str, object] = {} if rate_mb is None else {"rate_mb": rate_mb}

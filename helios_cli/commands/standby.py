@@ -84,7 +84,10 @@ def add(
     cluster = clusterfile.load(None)
     name = name or layout.standby_name(mode, cluster.nodes)
     if any(one.name == name for one in cluster.nodes):
-        raise HeliosError(f'there is a node "{name}" already in {cluster.path}', sqlstate="42710")
+        raise HeliosError(
+            f'there is a node "{name}" already in {cluster.path}', sqlstate="42710",
+            hint="Choose another name, or start that one: heliosdb-nano cluster start.",
+        )  # fmt: skip
     chosen = tuple(port for port in ports if port) or layout.free_ports_after(cluster.nodes)
     return _add(cluster, clusterfile.LocalNode(name, "standby", mode, *chosen), timeout, dry_run, as_json)
 

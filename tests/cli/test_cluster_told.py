@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 from support.local_clusters import Capture, asked, call, settle_in
 
-from helios_cli.commands import _cluster_look, playbook
+from helios_cli.commands import _admin, _cluster_look, _output, playbook
 from helios_cli.commands.local import clusterfile, layout, observation, picture, processes
 from helios_cli.commands.local.clusterfile import LocalCluster
 from helios_cli.commands.local.observation import Observation
@@ -153,3 +155,55 @@ def test_a_dry_run_of_orders_is_for_programs_too(capsys: Capture) -> None:
     found = asked(capsys, "workload", "mixed", "--host", "db1:5400", "--duration", 3, "--dry-run")
     assert (found["hosts"], found["table"], found["seconds"]) == (["db1:5400"], "app_orders", 3.0)
     assert "until Ctrl-C" in call(capsys, "workload", "mixed", "--host", "db1", "--duration", 0, "--dry-run")[1]
+
+
+def test_a_node_is_asked_by_its_name(capsys: Capture, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = lone(port)
+    Page.pages = {
+        "/health": [(200, {"status": "ok"})], "/status": [(200, {"node_id": "primary", "role": "primary", "term": 1})],
+    }  # fmt: skip
+    assert asked(capsys, "health", "--node", "primary")["serves"]
+    assert asked(capsys, "status", "--node", "primary")["node_id"] == "primary"
+    code, _, err = call(capsys, "status", "--node", "primry")
+    assert (code, err.splitlines()) == (1, [
+        f'error: there is no node "primry" in {cluster.path}', "hint: Its nodes are primary, extra.",
+    ])  # fmt: skip
+    monkeypatch.setenv("HELIOSDB_HTTP_PORT", "1")
+    for verb in ("status", "health"):
+        code, _, err = call(capsys, verb)
+        assert code == 3 and f"--node NAME asks a node of {cluster.path}" in err
+
+
+def test_orders_for_all_pass_observers_by(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    lone(7)
+    records = {"primary": {"role": "primary", "database_pages": 7}, "extra": {"role": "observer"}}
+    monkeypatch.setattr(_admin, "status_of", lambda reach: records[reach.name])
+    found = asked(capsys, "scrub", "--dry-run")
+    assert found == {"would_read": [{"node": "primary", "pages": 7}], "dry_run": True}
+
+
+def test_a_directory_that_is_not_there_has_no_salvages(capsys: Capture) -> None:
+    code, out, err = call(capsys, "salvage", "list", "--data-dir", "nowhere")
+    assert (code, out, err.splitlines()[0]) == (2, "", "error: there is no data directory nowhere")
+
+
+def test_lines_are_broken_between_words_on_a_terminal(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "    17  node standby-sync leads in term 2: 3 of the 3 votes, 2 needed"
+    monkeypatch.setenv("COLUMNS", "40")
+    _output.print_line(text)
+    assert capsys.readouterr().out == text + "\n", "elsewhere it is left alone"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    _output.print_line(text)
+    assert capsys.readouterr().out.splitlines() == [
+        "    17  node standby-sync leads in term", "      2: 3 of the 3 votes, 2 needed",
+    ]  # fmt: skip
+    _output.print_line(text, 20)
+    assert capsys.readouterr().out.splitlines()[1:] == [f"{'':20}2: 3 of the 3 votes,", f"{'':20}2 needed"]
+
+
+def test_narrow_columns_are_not_folded(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    _output.print_table(("name", "why"), [("standby-sync", "it does not answer there, or not in time")])
+    out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert "standby-sync " in out and max(map(len, out.splitlines())) <= 40
