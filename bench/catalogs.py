@@ -22,7 +22,8 @@ import apsw
 from rich.console import Console
 from rich.table import Table
 
-from helios_cli.engine.node import catalog_warmup, interpreter
+from helios_cli.engine.net import interpreter
+from helios_cli.engine.node import catalog_warmup
 from helios_cli.engine.node.setup import ConnectionSetup
 from helios_cli.engine.node.steps import run_steps
 from helios_cli.engine.sql.ddl import SYSTEM_SCHEMA

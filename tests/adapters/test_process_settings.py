@@ -9,7 +9,7 @@ import apsw
 import pytest
 from support.catalog_schema import Schema
 
-from helios_cli.engine.node.interpreter import join_freed_blocks
+from helios_cli.engine.net.interpreter import join_freed_blocks
 from helios_cli.engine.sql import planner
 from helios_cli.engine.sql.functions import REGISTRY
 from helios_cli.engine.sql.plan_cache import PlanCache

@@ -79,6 +79,8 @@ class ClientLink(asyncio.Protocol, ABC):
         """The data being handled and where the message after the present one begins."""
         self._shortcuts = True
         """The data in hand has not been tried as a whole yet."""
+        self._rests = False
+        """The messages at hand are many: the others, and the cluster, have their turns before it goes on."""
         self._taken = False
         """COPY took the rest of the data in hand."""
 
@@ -301,6 +303,15 @@ class ClientLink(asyncio.Protocol, ABC):
     @abstractmethod
     def _go_on(self) -> None:
         """Handle what has come meanwhile, or wait for more."""
+
+    def _rest(self) -> None:
+        """The others have their turns."""
+        self._rests = True
+        self.engine.turns.take(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._rests = False
+        self._go_on()
 
     def _take_rest(self) -> bytes:
         if self._dispatching:

@@ -20,6 +20,7 @@ from helios_cli.engine.consensus.rule import SyncMode
 from helios_cli.engine.errors import DiskFull, HeliosError, IoFailed, NotServing, ReadOnlyError, SerializationFailure
 from helios_cli.engine.log.history import History
 from helios_cli.engine.net.login_limits import LoginLimiter
+from helios_cli.engine.net.turns import Turns
 from helios_cli.engine.node import databases
 from helios_cli.engine.node.advisory import AdvisoryLocks
 from helios_cli.engine.node.audit import Audit
@@ -136,6 +137,7 @@ class Engine:
         self.read_workers = Workers(loop, settings.reader_threads, "reader")
         self.write_worker, self.plan_worker = Workers(loop, 1, "writer"), Workers(loop, 1, "planner")
         self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))
+        self.turns = Turns(loop, 1)
         self.channels, self.advisory = Channels(), AdvisoryLocks()
         self.roles = Roles(self)
         self.checkpointer: Checkpointer | None = None

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation, SqlError
+from helios_cli.engine.net.turns import TURN_S
 from helios_cli.engine.node import claims, consistency, cursors, fastpath, function_calls, renewal, routing, utility
 from helios_cli.engine.node.client_link import ClientLink
 from helios_cli.engine.node.engine import INLINE
@@ -32,11 +33,8 @@ READ_AHEAD_MAX: Final = 1 << 17
 DATA_MAX: Final = 1 << 20
 """Bytes of a message in hand or of COPY data beyond which nothing is kept back for it."""
 
-ANSWERS_HELD: Final = 64
-"""Messages for the client kept back while more of its own are at hand; then they are sent."""
-
-TURN_S: Final = 0.005
-"""So long the messages of one client are handled at a time."""
+TURN_MESSAGES: Final = 32
+"""Messages of a client after which its answers are sent, and the clock is looked at."""
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FLUSH, SYNC, TERMINATE = b"QPBDECHSX"
 COPY_DATA: Final = b"d"[0]
@@ -56,8 +54,10 @@ class Frontend(ClientLink):
                 self._paused_reading = True
                 self.transport.pause_reading()
             return
+        self.engine.turns.others += 1
         if self._buffer:
             data = self._buffer + data
+            self.engine.turns.others -= 1
         elif data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC) and self._is_ready():
             self.session.idle_since = 0.0
             try:
@@ -69,7 +69,7 @@ class Frontend(ClientLink):
                 pass
             self._shortcuts = False
         self._buffer = data
-        if self._waiting or self._paused_writing:
+        if self._waiting or self._paused_writing or self._rests:
             if len(data) > READ_AHEAD_MAX and not self._paused_reading:
                 self._paused_reading = True
                 self.transport.pause_reading()
@@ -84,16 +84,17 @@ class Frontend(ClientLink):
         at = 0
         size = len(data)
         self._dispatching = True
-        until = monotonic() + TURN_S
+        until, left = monotonic() + TURN_S, TURN_MESSAGES
         if self.session.idle_since:
             self.session.woke_up()
         try:
             while not self._waiting and size - at >= 5:
-                if len(self._out) > ANSWERS_HELD:
+                left -= 1
+                if not left:
+                    left = TURN_MESSAGES
                     self.flush()
                     if monotonic() > until:
-                        # A pipeline of thousands: the others, and the cluster, have their turn.
-                        self.engine.loop.call_soon(self._go_on)
+                        self._rest()
                         break
                 if self._paused_writing:
                     break
@@ -135,7 +136,7 @@ class Frontend(ClientLink):
         if self._out and (self._answered or not self._waiting or size > DATA_MAX):
             self.flush()
         self._await_client()
-        if self._paused_reading and not self._waiting and not self._paused_writing and not self._closing:
+        if self._paused_reading and not (self._waiting or self._rests or self._paused_writing or self._closing):
             self._paused_reading = False
             self.transport.resume_reading()
 
@@ -272,7 +273,7 @@ class Frontend(ClientLink):
         self._on_error(self.session.runner.translate(error))
 
     def _go_on(self) -> None:
-        if self._waiting or self._closing:
+        if self._waiting or self._closing or self._rests:
             return
         if self._buffer:
             self._process()

@@ -14,11 +14,12 @@ from typing import Any, Final, TypeVar
 
 from helios_cli.engine.config.settings import Settings
 from helios_cli.engine.errors import HeliosError, OutcomeUnknown
+from helios_cli.engine.net import interpreter
 from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
-from helios_cli.engine.node import binding, catalog_warmup, handover, interpreter, report
+from helios_cli.engine.node import binding, catalog_warmup, handover, report
 from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer

@@ -79,12 +79,14 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
     frontend.wait()
 
     def work() -> PlannedApart:
+        if session.closed:
+            return PlannedApart(sql, oids, -1, ())  # nobody waits for it any more
         return _plan(
             session.engine, sql, oids, search_path, acting, session_value=session.value_of,
             checks_bodies=checks_bodies, database_oid=session.database_oid,
         )  # fmt: skip
 
-    # One after the other: the parser keeps the interpreter to itself while it is at work.
+    # One after the other: a tree takes a hundred times the room of its text.
     session.engine.plan_worker.run(work, done, failed)
     return True
 

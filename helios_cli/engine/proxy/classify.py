@@ -14,8 +14,8 @@ from helios_cli.engine.sql.shape import lift
 
 LIFTED_MAX: Final = 1024
 """Characters of a text from which on its first word is looked at before its shape."""
-PARSED_MAX: Final = 256 * 1024
-"""Characters of the longest text that is parsed, which takes 100 ms; a longer one is judged by its words."""
+PARSED_MAX: Final = 64 * 1024
+"""Characters of the longest text that is parsed, which takes 0.2 s at worst; a longer one is judged by its words."""
 KEPT_MAX: Final = 16 * 1024
 """Characters of the longest shape or text that is remembered."""
 CHARACTERS_MAX: Final = 16 << 20

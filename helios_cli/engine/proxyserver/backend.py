@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 WRITE_HIGH_WATER: Final = 256 * 1024
 MESSAGE_MAX: Final = 1 << 20
-PIECE_BYTES: Final = 16 * 1024
-ACKS_AT_ONCE: Final = PIECE_BYTES // 5
-"""Acknowledgements that are walked over in one turn of the loop, and their bytes: some milliseconds."""
 """Of a message that is looked into: errors, notices, parameters, notifications."""
+PIECE_BYTES: Final = 4 * 1024
+ACKS_AT_ONCE: Final = PIECE_BYTES // 5
+"""Acknowledgements that are walked over in one turn, and their bytes: about a millisecond."""
 
 _u32 = Struct("!I").unpack_from
 
@@ -179,7 +179,7 @@ class Backend(asyncio.Protocol):
             data, self._later = data[:PIECE_BYTES], data[PIECE_BYTES:]
             if not self._paused:
                 self.transport.pause_reading()
-            self.pool.proxy.in_turn(self._go_on)
+            self.pool.proxy.turns.take(self._go_on)
         if self._tail:
             data = self._tail + data
             self._tail = b""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from struct import Struct
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation
+from helios_cli.engine.net.turns import TURN_S
 from helios_cli.engine.proxy.prepared import BoundStep, Step, WholeStep
 from helios_cli.engine.proxy.statement import Statement
 from helios_cli.engine.proxy.unit import (
@@ -40,8 +42,16 @@ HELD_MAX: Final = 1 << 20
 """Bytes that wait here for the answer to what came before them; then the client is not read."""
 MESSAGE_MAX: Final = 256 << 20
 """Of one message, which has to be whole before it goes anywhere."""
-TURN_MESSAGES: Final = 500
-"""Messages of one client that are handled at a time."""
+AHEAD_BYTES: Final = 4096
+"""At hand of a client that waits for its turn even to begin, when others do."""
+LOOK_MESSAGES: Final = 32
+"""Messages of a client after which the clock is looked at."""
+TURN_STEPS: Final = 100
+"""Steps that are sent in a turn: about a millisecond."""
+TEXT_BYTES: Final = 64 * 1024
+"""Of a message with a statement that has a turn to itself: it is looked through, at 0.1 us for each."""
+TURN_UNITS: Final = 8
+"""Units, each sent ahead of the answer to the one before it, that make a turn."""
 SPILL_S: Final = 0.05
 """So long a unit waits for its end before it goes out without it."""
 SPILL_BYTES: Final = 1 << 20
@@ -53,6 +63,7 @@ _EXECUTE_SYNC: Final = wire.execute() + wire.SYNC
 _ENDS: Final = frozenset((_EXECUTE_SYNC, wire.describe("P") + _EXECUTE_SYNC))
 """Of a unit that runs one statement."""
 _EXTENDED: Final = frozenset((BIND, CLOSE, DESCRIBE, EXECUTE, FLUSH, PARSE, SYNC))
+_TEXTS: Final = frozenset((PARSE, QUERY))
 _COPY: Final = frozenset((COPY_DATA, COPY_DONE, COPY_FAIL))
 
 
@@ -72,6 +83,8 @@ class Dialogue(asyncio.Protocol):
         self._sent = False
         """The unit in hand is on its way, so that more of it can follow."""
         self._sent_steps = 0
+        self._sends_on: object = None
+        """The unit in hand has many steps, and some of those that it had when it was sent have not had their turn."""
         self._spill: asyncio.TimerHandle | None = None
         self._discarding = False
         """The unit in hand has failed here: what comes up to Sync is not for anybody."""
@@ -79,6 +92,8 @@ class Dialogue(asyncio.Protocol):
         self._offset = 0
         """Where what is held begins in the first of them."""
         self._held = 0
+        self._ahead = 0
+        """Units that were there before the one before them was answered, since the last turn."""
         self._rests = False
         """Its messages were many at a time: it goes on when others have had their turn."""
         self._need = 0
@@ -102,6 +117,7 @@ class Dialogue(asyncio.Protocol):
                 self.go_on()
             return
         if self.unit is None and not self._discarding and not self._congested and not self._rests:
+            self.proxy.turns.others += 1
             size = len(data)
             if size > 5 and data[0] == QUERY and _u32(data, 1)[0] + 1 == size:
                 self._query(data)
@@ -164,17 +180,15 @@ class Dialogue(asyncio.Protocol):
             return not self._sent
         return unit.closed or (self._dispatched and not self._sent)
 
-    def _pump(self, data: bytes, at: int = 0) -> None:
+    def _pump(self, data: bytes, at: int = 0, *, in_turn: bool = False) -> None:
         """Handle all from ``at`` on that can be handled; the rest is held."""
         size = len(data)
-        left = TURN_MESSAGES
+        left, until = LOOK_MESSAGES, monotonic() + TURN_S
+        if not in_turn and size - at > AHEAD_BYTES and self.proxy.turns.crowded:
+            left = until = 0
+        text_max = MESSAGE_MAX if in_turn else TEXT_BYTES
         try:
             while not self.closing and size - at >= 5 and not self._is_stuck():
-                left -= 1
-                if not left:
-                    self._rests = True
-                    self.proxy.in_turn(self._take_turn)
-                    break
                 code = data[at]
                 length = _u32(data, at + 1)[0]
                 end = at + 1 + length
@@ -183,6 +197,13 @@ class Dialogue(asyncio.Protocol):
                 if end > size:
                     self._need = end - at
                     break
+                left -= 1
+                if (left < 0 and monotonic() > until) or (length > text_max and code in _TEXTS):
+                    self._rest_a_turn()
+                    break
+                if left < 0:
+                    left = LOOK_MESSAGES
+                text_max = TEXT_BYTES
                 self._message(code, data[at:end])
                 at = end
             else:
@@ -280,7 +301,7 @@ class Dialogue(asyncio.Protocol):
     def _flush_unit(self) -> None:
         """Send what has come of a unit that is on its way."""
         unit = self.unit
-        if unit is None or not self._sent or self._discarding:
+        if unit is None or not self._sent or self._discarding or self._sends_on is not None:
             return
         fresh = unit.steps[self._sent_steps :]
         if fresh:
@@ -310,12 +331,18 @@ class Dialogue(asyncio.Protocol):
         if unit is not None and unit.failed and unit.changes:
             self.statements.undo(unit)
         self._sent = self._dispatched = self.copying = False
-        self._sent_steps = 0
+        self._sent_steps, self._sends_on = 0, None
         if self.proxy.ending:
             self.rest()
+        if self._held:
+            self._ahead += 1
+            if self._ahead >= TURN_UNITS:
+                self._ahead = 0
+                self._rest_a_turn()
+                return
         self.go_on()
 
-    def go_on(self) -> None:
+    def go_on(self, *, in_turn: bool = False) -> None:
         """Handle what was held."""
         if not self._held or self.closing:
             return
@@ -327,12 +354,17 @@ class Dialogue(asyncio.Protocol):
             data, at = b"".join(parts), 0
         parts.clear()
         self._held = self._offset = 0
-        self._pump(data, at)
+        self._pump(data, at, in_turn=in_turn)
+
+    def _rest_a_turn(self) -> None:
+        """Go on when others have had their turns."""
+        if not self._rests:
+            self._rests = True
+            self.proxy.turns.take(self._take_turn)
 
     def _take_turn(self) -> None:
-        """Others have had theirs."""
         self._rests = False
-        self.go_on()
+        self.go_on(in_turn=True)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 

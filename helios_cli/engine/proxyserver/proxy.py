@@ -8,12 +8,12 @@ import hmac
 import logging
 import os
 import ssl
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.config.proxy import ProxySettings
 from helios_cli.engine.net.gate import GATE
+from helios_cli.engine.net.turns import Turns
 from helios_cli.engine.observe.loop_monitor import LoopMonitor
 from helios_cli.engine.observe.metrics import Registry
 from helios_cli.engine.proxy.classify import Classes
@@ -82,7 +82,7 @@ class Proxy:
         """Once the nodes are waited for."""
         self._parameters: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
-        self._turns: deque[Callable[[], None]] = deque()
+        self.turns = Turns(loop, 2)
 
     # Life ------------------------------------------------------------------------------------------------------------
 
@@ -154,21 +154,6 @@ class Proxy:
         if rest:
             client.data_received(rest)
         return client
-
-    def in_turn(self, work: Callable[[], None]) -> None:
-        """Do what takes some milliseconds when all others have been looked at, and one such work at a time."""
-        self._turns.append(work)
-        if len(self._turns) == 1:
-            self.loop.call_soon(self._next_turn)
-
-    def _next_turn(self) -> None:
-        work = self._turns[0]
-        try:
-            work()
-        finally:
-            self._turns.popleft()
-            if self._turns:
-                self.loop.call_soon(self._next_turn)
 
     def forget(self, client: Client) -> None:
         """A session has ended."""

@@ -462,9 +462,8 @@ class Recovery:
         if unit.name is None:
             unit.name = client.proxy.names.take()
         unit.attempts += 1
-        client.mark_sent(unit)
         backend.statements.unnamed = None
-        backend.send(render(unit.steps, backend.statements), f"{before}; BEGIN" if before else "BEGIN")
+        client.send_steps(unit, backend, f"{before}; BEGIN" if before else "BEGIN")
 
     def _wrapped_over(self, data: bytes, status: int) -> None:
         client = self.client

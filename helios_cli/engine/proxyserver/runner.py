@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import resource
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
+
+from helios_cli.engine.net.interpreter import YOUNG_FEW, tune
 
 FILES_WANTED: Final = 1 << 16
 """Descriptors: one for each client and backend."""
@@ -15,7 +16,7 @@ FILES_WANTED: Final = 1 << 16
 
 def run_loop(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Run a coroutine function to its end, on uvloop where that is installed."""
-    gc.freeze()
+    tune(YOUNG_FEW)
     factory: Callable[[], Any] | None = None
     with contextlib.suppress(ImportError):
         import uvloop

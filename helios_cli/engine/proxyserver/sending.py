@@ -15,6 +15,7 @@ from helios_cli.engine.proxy.statement import Control
 from helios_cli.engine.proxy.unit import EXECUTE, Unit
 from helios_cli.engine.proxyserver import local_answers
 from helios_cli.engine.proxyserver.backend import Backend, Command
+from helios_cli.engine.proxyserver.dialogue import TURN_STEPS
 from helios_cli.engine.proxyserver.placing import Placing
 from helios_cli.engine.proxyserver.recovery import Recovery
 from helios_cli.engine.types import Lsn
@@ -176,26 +177,58 @@ class Sending(Placing):
             # What another session drew there is nobody's here: the answer is then that nothing was drawn.
             before = "; ".join(filter(None, [before, "DISCARD SEQUENCES"]))
         unit.attempts += 1
-        steps = unit.steps
-        if before:
+        if before or unit.simple:
             backend.statements.unnamed = None
         if unit.simple:
-            backend.statements.unnamed = None
-            data = steps[0].raw if len(steps) == 1 else b"".join([step.raw for step in steps])
+            steps = unit.steps
+            backend.send(steps[0].raw if len(steps) == 1 else b"".join([step.raw for step in steps]), before)
+            self._mark_sent(unit)
         else:
-            data = render(steps, backend.statements)
-            if unit.by_query:
-                backend.statements.unnamed = None
-        backend.send(data, before)
-        self.mark_sent(unit)
+            self.send_steps(unit, backend, before)
         if self.proxy.debug:
             log.debug("routing: session %d, %s to node %s", self.pid, _why(unit), backend.node.name)
         if not unit.closed:
             self.go_on()
 
-    def mark_sent(self, unit: Unit) -> None:
+    def send_steps(self, unit: Unit, backend: Backend, before: str) -> None:
+        """Send the unit in hand, as far as it has come, and ``before`` it a query of our own; many steps in pieces."""
+        steps = unit.steps
+        first = steps if len(steps) <= TURN_STEPS else steps[:TURN_STEPS]
+        backend.send(render(first, backend.statements), before)
+        self._mark_sent(unit)
+        if first is not steps:
+            self._send_on(unit, backend, len(first))
+        elif unit.by_query:
+            backend.statements.unnamed = None
+
+    def _send_on(self, unit: Unit, backend: Backend, at: int) -> None:
+        """Send, in turns, those of its steps from ``at`` on that were there when it was sent."""
+        end = self._sent_steps
+
+        def go_on() -> None:
+            nonlocal at
+            if self._sends_on is not go_on:
+                return  # it is over, or on its way again
+            if backend.closed or backend is not self.backend:
+                self._sends_on = None
+                return
+            piece = unit.steps[at : min(at + TURN_STEPS, end)]
+            at += len(piece)
+            backend.more(render(piece, backend.statements))
+            if at < end:
+                self.proxy.turns.take(go_on)
+                return
+            self._sends_on = None
+            if unit.by_query:
+                backend.statements.unnamed = None
+            self._flush_unit()
+
+        self._sends_on = go_on
+        self.proxy.turns.take(go_on)
+
+    def _mark_sent(self, unit: Unit) -> None:
         """The unit in hand, as far as it has come, is on its way."""
-        self._sent, self._sent_steps = True, len(unit.steps)
+        self._sent, self._sent_steps, self._sends_on = True, len(unit.steps), None
         unit.wanted = 0
         unit.ran = bool(unit.executed)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pgparse
 
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.sql import dml, folded, literal_positions, shape, tree, utility, wrapped
+from helios_cli.engine.sql import dml, folded, grammar, literal_positions, shape, tree, utility, wrapped
 from helios_cli.engine.sql.context import Context, LiftedLiteral, Unfoldable
 from helios_cli.engine.sql.database_names import check_databases
 from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
@@ -74,7 +74,7 @@ def parse(sql: str) -> list[Statement]:
     if len(sql) > NESTING_MAX and max(map(len, _OPAQUE.sub("", sql).split(";"))) > NESTING_MAX:
         raise too_deep()
     try:
-        parsed: Any = pgparse.parse(sql)
+        parsed = grammar.parse(sql)
     except pgparse.PGQueryError as error:
         raise _syntax_error(error, sql) from None
     except RecursionError:

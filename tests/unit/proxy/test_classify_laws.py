@@ -177,7 +177,7 @@ LONG = 70_000
         (f"CREATE TEMP TABLE t AS SELECT '{'x' * LONG * 5}'", Access.WRITE, False, "a text too long to be read"),
         (f"SELECT 1; SET a.b = '{'x' * LONG * 5}'", Access.WRITE, False, "a text too long to be read"),
         (f"SELECT '{'nextval(1)' * LONG}'", Access.READ, False, ""),
-        (f"SELECT {'x ' * LONG * 3}", Access.WRITE, False, "a text too long to be read"),
+        (f"SELECT {'x ' * LONG * 8}", Access.WRITE, False, "a text too long to be read"),
     ],
 )
 def test_long_texts_are_judged_by_their_words(sql: str, access: Access, named: bool, pins: str) -> None:

@@ -1,4 +1,4 @@
-"""What a node asks of the interpreter, and of the C library, that it has to itself."""
+"""What a server asks of the interpreter, and of the C library, that it has to itself."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ YOUNG_MAX: Final = 10_000
 """New containers after which those that live are searched for cycles. Python's default, 700, is reached within a
 millisecond, by containers of which next to none is in a cycle; searching takes a seventh of a standby's replay."""
 
-OLDER: Final = (20, 50)
-"""After how many searches of the younger generation the next older one is searched too."""
+YOUNG_FEW: Final = 2_000
+"""The same for a server of which next to all new containers live for a while: each search is to be short."""
+
+OLDER: Final = (5, 1000)
+"""After how many searches of the younger generation the next older one is searched too: often enough that one takes
+milliseconds, and so rarely the whole, which takes longer the more is held, that no client meets it twice."""
 
 _M_MXFAST: Final = 1
 """glibc's name for the largest block that is freed without being joined to its neighbors (malloc.h)."""
 
 
-def tune() -> None:
-    """Set up the process of a node."""
+def tune(young_max: int = YOUNG_MAX) -> None:
+    """Set up the process of a server."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.set_threshold(YOUNG_MAX, *OLDER)
+    gc.set_threshold(young_max, *OLDER)
     # What is there by now, modules above all, stays to the end: no search for cycles need walk it again.
     gc.freeze()
     join_freed_blocks()

@@ -1,0 +1,58 @@
+"""Long work of many, in pieces: one piece in a round of the event loop, so that what is short waits for one alone.
+
+Clients that send ahead, thousands of messages or megabytes, take turns with each other; those that wait for each answer
+come first. Without any of those the turns follow each other at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+TURN_S: Final = 0.001
+"""So long a piece of such work takes: what a piece costs beside its work is some microseconds."""
+PAUSES: Final = 25
+"""After so many pieces without them it is taken that there are no others."""
+
+
+class Turns:
+    """Those who wait for a turn, in the order they came."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, others_share: int) -> None:
+        """Others, when there are any, have ``others_share`` times as long as a piece takes before the next one."""
+        self._loop = loop
+        self._others_share = others_share
+        self._waiting: deque[Callable[[], None]] = deque()
+        self.others = 0
+        """Grows with what comes from clients that have nothing in hand."""
+        self._others_seen = self._pauses = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._waiting)
+
+    def take(self, work: Callable[[], None]) -> None:
+        """Do a piece of work of about :data:`TURN_S` in its turn; what is left of it then takes another."""
+        self._waiting.append(work)
+        if len(self._waiting) == 1:
+            self._loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        work = self._waiting[0]
+        began = monotonic()
+        try:
+            work()
+        finally:
+            self._waiting.popleft()
+            if self.others != self._others_seen:
+                self._others_seen, self._pauses = self.others, PAUSES
+            if self._waiting:
+                if not self._pauses:
+                    self._loop.call_soon(self._next)
+                else:
+                    self._pauses -= 1
+                    self._loop.call_later(self._others_share * max(TURN_S, monotonic() - began), self._next)
