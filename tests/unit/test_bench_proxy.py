@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from bench import floods
 from bench.__main__ import _of_proxy, parser
 from bench.fronts import PgBouncer, Proxy
 from bench.proxy import Figure, alone, draw, loads, make_plan
@@ -62,3 +65,13 @@ def test_a_chart_of_nothing_is_no_file(tmp_path: Path) -> None:
     draw([Figure("x", "tps")], tmp_path / "none.png", "")
     draw([Figure("x", "tps", rounds={"proxy": [1.0], "pgbouncer": [2.0]})], tmp_path / "one.png", "")
     assert [path.name for path in tmp_path.iterdir()] == ["one.png"]
+
+
+def test_a_flood_table_has_a_row_for_each_flood_and_says_what_was_wrong() -> None:
+    waits = {"median": 1.5, "p99": 4.0, "longest": 9.0, "rounds": 100, "errors": 0}
+    found = {"proxy": {kind: dict(waits) for kind in (floods.QUIET, *floods.FLOODS)}}
+    found["proxy"]["statements of 600 kB"]["errors"] = 2
+    console = Console(width=160, file=io.StringIO())
+    console.print(floods.table(found))
+    text = console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
+    assert text.count("1.5 / 4.0") == 1 + len(floods.FLOODS) and text.count("2 wrong") == 1

@@ -111,12 +111,10 @@ class Step:
 class ParseStep(Step):
     """Parse of a named statement."""
 
-    __slots__ = ("before", "client_name", "prepared")
+    __slots__ = ("client_name", "prepared")
 
-    def __init__(self, raw: bytes, client_name: bytes, prepared: Prepared, before: Prepared | None = None) -> None:
-        """``before`` is what the client had under the name."""
+    def __init__(self, raw: bytes, client_name: bytes, prepared: Prepared) -> None:
         super().__init__(raw)
-        self.before = before
         self.client_name = client_name
         self.prepared = prepared
 
@@ -128,7 +126,28 @@ class ParseStep(Step):
             backend.prepare(self.prepared, out, PASS, self)
 
     def undo(self, statements: ClientStatements) -> None:
-        statements.name(self.client_name, self.before)
+        statements.names.pop(self.client_name, None)
+
+
+class DuplicateStep(Step):
+    """Parse of a name that the client has already: the server shall say so, or what else is wrong with the text."""
+
+    __slots__ = ("body", "client_name", "prepared")
+
+    def __init__(self, raw: bytes, client_name: bytes, prepared: Prepared, body: bytes) -> None:
+        """``prepared`` is what the client has under the name."""
+        super().__init__(raw)
+        self.client_name = client_name
+        self.prepared = prepared
+        self.body = body
+
+    def render(self, backend: BackendStatements, out: list[bytes]) -> None:
+        if not backend.has(self.prepared):
+            backend.prepare(self.prepared, out, DROP, None)
+        body = self.prepared.name + b"\0" + self.body
+        out.append(_pack(b"P", len(body) + 4) + body)
+        backend.plan.append((PASS, None, None))
+        backend.duplicates[self.prepared.name] = self.client_name
 
 
 class UnnamedParseStep(Step):
@@ -237,13 +256,13 @@ class CloseStep(Step):
 
     def undo(self, statements: ClientStatements) -> None:
         if self.before is not None:
-            statements.name(self.client_name, self.before)
+            statements.names[self.client_name] = self.before
 
 
 class BackendStatements:
     """What one backend has prepared, and what becomes of the acknowledgements that are on their way."""
 
-    __slots__ = ("_pending", "known", "plan", "unnamed")
+    __slots__ = ("_pending", "duplicates", "known", "plan", "unnamed")
 
     def __init__(self) -> None:
         self.known: dict[Prepared, None] = {}
@@ -252,6 +271,8 @@ class BackendStatements:
         self.plan: deque[tuple[int, Prepared | None, Step | None]] = deque()
         """For each ParseComplete or CloseComplete to come: what becomes of it, what it is about, whose it is."""
         self._pending: set[Prepared] = set()
+        self.duplicates: dict[bytes, bytes] = {}
+        """Clients' names by those here, of statements that the unit in hand prepares a second time."""
 
     def has(self, prepared: Prepared) -> bool:
         """Whether it is prepared there, or will be by a message that was sent before."""
@@ -286,6 +307,13 @@ class BackendStatements:
             prepared.is_proven = True
         return action
 
+    def in_clients_words(self, error: bytes) -> bytes:
+        """An ErrorResponse about a statement that was prepared a second time, with the client's name for it."""
+        body = error[5:]
+        for name, client_name in self.duplicates.items():
+            body = body.replace(b'"%b"' % name, b'"%b"' % client_name)
+        return _pack(b"E", len(body) + 4) + body
+
     def ended(self) -> None:
         """ReadyForQuery: what is not acknowledged yet was skipped behind an error."""
         if self.plan:
@@ -294,6 +322,7 @@ class BackendStatements:
                     self.known[prepared] = None
             self.plan.clear()
             self._pending.clear()
+            self.duplicates.clear()
             self.unnamed = None
 
     def clear(self) -> None:

@@ -14,6 +14,7 @@ import xxhash
 from helios_cli.engine.errors import ProtocolViolation
 from helios_cli.engine.proxy.prepared import (
     CloseStep,
+    DuplicateStep,
     ParseStep,
     Prepared,
     SharedStatements,
@@ -237,9 +238,12 @@ class ClientStatements:
         _end_of_string(body, 0)
         statement = self.classify(body)
         unit.touch(statement)
-        if name:
+        known = self.names.get(name) if name else None
+        if known is not None:
+            unit.add(DuplicateStep(raw, name, known, body))
+        elif name:
             prepared = self.shared.share(body, statement)
-            self._change(unit, ParseStep(raw, name, prepared, self.names.get(name)))
+            self._change(unit, ParseStep(raw, name, prepared))
             self.names[name] = prepared
         else:
             self.unnamed = body
@@ -289,13 +293,6 @@ class ClientStatements:
     def _change(self, unit: Unit, step: Step) -> None:
         unit.add(step)
         unit.changes.append(step)
-
-    def name(self, name: bytes, prepared: Prepared | None) -> None:
-        """Let a name stand for something, or for nothing."""
-        if prepared is None:
-            self.names.pop(name, None)
-        else:
-            self.names[name] = prepared
 
     def result_changed(self, unit: Unit) -> None:
         """A server has refused to run a statement of the unit with another result than it was prepared with."""

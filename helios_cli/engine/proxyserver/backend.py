@@ -313,9 +313,16 @@ class Backend(asyncio.Protocol):
                 return end
             self._note_fatal(message)
             self.statements.unnamed = None
+            is_renamed = bool(self.statements.duplicates)
+            if is_renamed:
+                message = self.statements.in_clients_words(message)
             if client is not None and client.error_came(message):
                 self._cut(data, begun, at, end)
                 self._mute = True
+                return end
+            if is_renamed:
+                self._cut(data, begun, at, end)
+                self._pass(message)
                 return end
             return begun
         if code in (_G, _W):

@@ -177,3 +177,25 @@ def test_a_definition_that_changes_under_a_statement_does_not_spoil_it_for_ever(
     assert b"C0A000\0" in player.ask(USE + wire.SYNC)
     player.ask(wire.close("S", "s") + wire.SYNC)
     assert b"SELECT 1" in player.ask(wire.parse("SELECT 1", "s") + USE + wire.SYNC)
+
+
+def test_a_name_that_is_taken_cannot_be_prepared_again() -> None:
+    """On a backend that has the statement and on one that has not; the error has the client's name."""
+    proxy = PlayedProxy("a", pool_size=2)
+    player, other = proxy.client(), proxy.client()
+    player.ask(wire.parse("SELECT 1", "s") + wire.SYNC)
+    for block in (b"", wire.query("BEGIN")):
+        if block:
+            other.ask(wire.query("BEGIN"))  # the first backend is taken
+            player.ask(block)
+        got = player.ask(wire.parse("SELECT 2", "s") + USE + wire.SYNC)
+        assert b'Mprepared statement "s" already exists\0' in got and b"C42P05\0" in got
+        assert got.count(b"Z\0\0\0\5") == 1 and answers.PARSE_COMPLETE not in got
+        if block:
+            assert got.endswith(b"Z\0\0\0\5E")
+            player.ask(wire.query("ROLLBACK"))
+        assert b"SELECT 1" in player.ask(USE + wire.SYNC)
+    got = player.ask(wire.parse("BAD", "s") + wire.SYNC)
+    assert got[:1] == b"E"
+    player.ask(wire.close("S", "s") + wire.parse("SELECT 3", "s") + wire.SYNC)
+    assert b"SELECT 3" in player.ask(USE + wire.SYNC)
