@@ -38,6 +38,20 @@ S = [
 DR = ["drop table if exists dr"]
 
 DIALOGUES: dict[str, tuple[Sequence[str], Sequence[Step]]] = {
+    "a name that is taken": (
+        (),
+        [
+            parse("select 1", "taken") + SYNC,
+            parse("select 2", "taken") + SYNC,
+            parse("selec 2", "taken") + SYNC,
+            parse("select nothing", "taken") + SYNC,
+            "begin",
+            parse("select 2", "taken") + SYNC,
+            parse("select 2", "taken") + SYNC,
+            "rollback",
+            bind((), "taken") + execute() + SYNC,
+        ],
+    ),
     "empty": ((), ["", ";", " ; ;", "select 1;;select 2", "-- x"]),
     "multi implicit": (
         S,

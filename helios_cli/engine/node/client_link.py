@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 SYNC: Final = b"S"[0]
 CLOSE: Final = b"C"[0]
 
+TURN_MESSAGES: Final = 32
+"""Messages of a client after which its answers are sent, and the clock is looked at."""
+
 
 if TYPE_CHECKING:
     from helios_cli.engine.node.forwarder import QueryForwarder

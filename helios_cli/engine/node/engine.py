@@ -137,8 +137,7 @@ class Engine:
         self.read_workers = Workers(loop, settings.reader_threads, "reader")
         self.write_worker, self.plan_worker = Workers(loop, 1, "writer"), Workers(loop, 1, "planner")
         self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))
-        self.turns = Turns(loop, 1)
-        self.channels, self.advisory = Channels(), AdvisoryLocks()
+        self.channels, self.advisory, self.turns = Channels(), AdvisoryLocks(), Turns(loop, others_share=1)
         self.roles = Roles(self)
         self.checkpointer: Checkpointer | None = None
         self.loop_thread = threading.get_ident()

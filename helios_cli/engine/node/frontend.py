@@ -15,7 +15,7 @@ from typing import Any, Final
 from helios_cli.engine.errors import HeliosError, ProtocolViolation, SqlError
 from helios_cli.engine.net.turns import TURN_S
 from helios_cli.engine.node import claims, consistency, cursors, fastpath, function_calls, renewal, routing, utility
-from helios_cli.engine.node.client_link import ClientLink
+from helios_cli.engine.node.client_link import TURN_MESSAGES, ClientLink
 from helios_cli.engine.node.engine import INLINE
 from helios_cli.engine.node.planning import LOOP_MAX, plan_apart
 from helios_cli.engine.node.portal import ORIGIN_MAX, Portal
@@ -32,9 +32,6 @@ READ_AHEAD_MAX: Final = 1 << 17
 
 DATA_MAX: Final = 1 << 20
 """Bytes of a message in hand or of COPY data beyond which nothing is kept back for it."""
-
-TURN_MESSAGES: Final = 32
-"""Messages of a client after which its answers are sent, and the clock is looked at."""
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FLUSH, SYNC, TERMINATE = b"QPBDECHSX"
 COPY_DATA: Final = b"d"[0]
@@ -401,8 +398,6 @@ class Frontend(ClientLink):
 
     def _on_parse(self, name: str, sql: str, oids: tuple[int, ...]) -> None:
         session = self.session
-        if name and name in session.statements:
-            raise SqlError(f'prepared statement "{name}" already exists', sqlstate="42P05")
         if len(sql) > LOOP_MAX and plan_apart(self, sql, oids, lambda: self._on_parse(name, sql, oids)):
             return
         session.statement_starts(sql)
@@ -412,6 +407,8 @@ class Frontend(ClientLink):
             return
         prepared = session.prepare(name, sql, oids)
         session.refuse_in_failed(prepared.plan)
+        if name and name in session.statements:
+            raise SqlError(f'prepared statement "{name}" already exists', sqlstate="42P05")
         session.statements[name] = prepared
         self._out.append(backend.PARSE_COMPLETE)
 

@@ -82,7 +82,7 @@ class Proxy:
         """Once the nodes are waited for."""
         self._parameters: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
-        self.turns = Turns(loop, 2)
+        self.turns = Turns(loop, others_share=2)
 
     # Life ------------------------------------------------------------------------------------------------------------
 
