@@ -41,6 +41,10 @@ SecretFile: TypeAlias = Annotated[
 Ca: TypeAlias = Annotated[
     str | None, typer.Option("--ca", metavar="FILE", help="PEM file of certificates to trust; asks by HTTPS.")
 ]
+Directory: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--dir", metavar="DIR", help="Directory of the cluster and its cluster.toml (HELIOSDB_CLUSTER)."),
+]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 Timeout: TypeAlias = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Longest wait.")]
 
@@ -74,6 +78,7 @@ class Asked:
     ca: str | None = None
     token_file: str | None = None
     secret_file: str | None = None
+    directory: str | None = None
 
 
 def asks(function: Callable[..., int]) -> Callable[..., int]:
@@ -86,7 +91,9 @@ def orders(function: Callable[..., int]) -> Callable[..., int]:
     return _with_options(function, {**_NAMING, "token_file": TokenFile, "secret_file": SecretFile})
 
 
-_NAMING: Final = {"node": Node, "data_dir": _options.DataDir, "config": _options.Config, "ca": Ca}
+_NAMING: Final = {
+    "node": Node, "data_dir": _options.DataDir, "config": _options.Config, "ca": Ca, "directory": Directory
+}  # fmt: skip
 
 
 def _with_options(function: Callable[..., int], options: Mapping[str, Any]) -> Callable[..., int]:
@@ -120,14 +127,15 @@ def reaches(asked: Asked) -> list[Reach]:
     Raises:
         HeliosError: what was named cannot be understood.
     """
-    cluster = _cluster(needed=asked.data_dir is None and ":" not in (asked.node or ""))
+    needed = asked.directory is not None or (asked.data_dir is None and ":" not in (asked.node or ""))
+    cluster = _cluster(asked.directory, needed=needed)
     if asked.node is not None and cluster is not None and ":" not in asked.node:
         name = cluster.node(asked.node).name
         return [one for one in all_of(cluster, asked) if one.name == name]
     if asked.node is None and asked.data_dir is None and cluster is not None:
         return all_of(cluster, asked)
     address = _http.address_of(asked.node, asked.data_dir, asked.config, asked.ca)
-    own, secrets = _local_files(address) if asked.node is not None else ([], [])
+    own, secrets = _local_files(address, asked.directory) if asked.node is not None else ([], [])
     if asked.node is None or asked.data_dir is not None or asked.config is not None:
         settings = _options.load({"data_dir": asked.data_dir}, asked.config).settings
         own.append(f"{settings.data_dir}/http.token")
@@ -146,11 +154,14 @@ def _secret_files(asked: Asked, found: Sequence[str]) -> tuple[str, ...]:
     return _files(asked.secret_file, found or _files(os.environ.get(_tokens.SECRET_FILE_VARIABLE), ()))
 
 
-def _cluster(*, needed: bool) -> LocalCluster | None:
-    """The cluster of this machine; None when there is none. One that cannot be read is an error where it is needed."""
+def _cluster(directory: str | None, *, needed: bool) -> LocalCluster | None:
+    """The cluster of a directory, else the one that is found from here; None when there is none.
+
+    One that cannot be read is an error where it is needed.
+    """
     from helios_cli.commands.local import clusterfile
 
-    found = clusterfile.find(None, os.environ)
+    found = clusterfile.find(directory, os.environ)
     try:
         return clusterfile.read(found) if found is not None else None
     except ConfigError:
@@ -159,9 +170,9 @@ def _cluster(*, needed: bool) -> LocalCluster | None:
         return None
 
 
-def _local_files(address: _http.Address) -> tuple[list[str], list[str]]:
+def _local_files(address: _http.Address, directory: str | None = None) -> tuple[list[str], list[str]]:
     """Token and secret file of the node of cluster.toml that is asked at an address; empty when it is none of them."""
-    cluster = _cluster(needed=False)
+    cluster = _cluster(directory, needed=False)
     if cluster is None or address.host not in ("127.0.0.1", "::1", "localhost"):
         return [], []
     own = [str(cluster.token_file(one)) for one in cluster.nodes if one.http_port == address.port]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +38,13 @@ class Untrusted(HeliosError):
 
 
 CA_HINT: Final = "Name the node's certificate or its CA with --ca FILE, or the node's settings with --config FILE."
+POSTGRESQL_HINT: Final = (
+    "--node takes the HTTP address of a node, 8080 where nothing else was said: SELECT http_address FROM "
+    "helios_topology WHERE is_local tells it. heliosdb-nano monitor takes the SQL address too, --host HOST --port PORT."
+)
+SSL_REQUEST: Final = bytes.fromhex("0000000804d2162f")
+"""What a client of PostgreSQL may ask first (53.7, "SSLRequest"); the answer is one letter."""
+PROBE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +212,8 @@ def _unreachable(address: Address, error: Exception) -> HeliosError:
     if isinstance(error, ssl.SSLError) and address.tls:
         return Untrusted(f"{address} does not speak TLS", hint=f"Ask it in the clear: --node http://{address}.")
     closed = isinstance(error, (BadStatusLine, ConnectionResetError))
+    if closed and _speaks_postgresql(address):
+        raise Untrusted(f"{address} speaks PostgreSQL, not HTTP", hint=POSTGRESQL_HINT)
     if closed and not address.tls:
         return Untrusted(
             f"{address} closed the connection without an answer: it may speak HTTPS alone",
@@ -211,3 +221,13 @@ def _unreachable(address: Address, error: Exception) -> HeliosError:
         )
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return Unreachable(f"no node answers at {address}: {reason}", hint="Is it running? heliosdb-nano start runs one.")
+
+
+def _speaks_postgresql(address: Address) -> bool:
+    """Whether the port is one for SQL."""
+    try:
+        with socket.create_connection((address.host, address.port), PROBE_S) as probe:
+            probe.sendall(SSL_REQUEST)
+            return probe.recv(1) in (b"S", b"N")
+    except OSError:
+        return False

@@ -83,7 +83,7 @@ def _all_findings(asked: Asked, proxies: list[str]) -> list[Finding]:
 
     if asked.node is not None:
         return _cluster_checks.examine(_cluster_look.look(asked, proxies))
-    found = clusterfile.find(None, os.environ) if asked.data_dir is None and asked.config is None else None
+    found = clusterfile.find(asked.directory, os.environ) if asked.data_dir is None and asked.config is None else None
     cluster = clusterfile.read(found) if found is not None else None
     if cluster is None:
         if proxies:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,6 +16,7 @@ from helios_cli.commands import _admin, _options
 from helios_cli.commands._admin import Asked
 from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json
+from helios_cli.commands.monitoring import browser
 from helios_cli.engine.errors import ConfigError, HeliosError
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ ONCE_APART_S: Final = 0.5
 ONCE_WIDTH: Final = 120
 """Of a frame that goes into a file or a pipe."""
 
-Directory = Annotated[
-    str | None,
-    typer.Option("--dir", metavar="DIR", help="Directory of the cluster and its cluster.toml (HELIOSDB_CLUSTER)."),
-]
 Host = Annotated[str | None, typer.Option("--host", metavar="HOST", help="Host of a node's SQL address.")]
 Port = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port of a node's SQL address.")]
 Proxy = Annotated[str | None, typer.Option("--proxy", metavar="HOST:PORT", help="Admin address of a proxy.")]
@@ -45,6 +42,20 @@ Interval = Annotated[float, typer.Option("--interval", metavar="SECONDS", min=0.
 Theme = Annotated[str | None, typer.Option("--theme", metavar="dark|light", help="Colours. \\[dark]")]
 Once = Annotated[bool, typer.Option("--once", help="Print one frame as text, and end.")]
 Record = Annotated[str | None, typer.Option("--record", metavar="FILE", help="Keep what is seen in a new file.")]
+ReadOnly = Annotated[bool, typer.Option("--read-only", help="Look only: no acts, no playbooks, no SQL.")]
+Web = Annotated[bool, typer.Option("--web", help="Serve it in a browser, behind a token; see --web-listen.")]
+WebListen = Annotated[
+    str, typer.Option("--web-listen", metavar="HOST:PORT", help="Where; others than this machine's need a token.")
+]
+WebToken = Annotated[
+    str | None,
+    typer.Option(
+        "--web-token-file", metavar="FILE",
+        help="Token that pages need, in place of one that is drawn; HELIOSDB_MONITOR_TOKEN holds the token itself.",
+    ),
+]  # fmt: skip
+WebCert = Annotated[str | None, typer.Option("--web-cert", metavar="FILE", help="PEM file: pages come by HTTPS.")]
+WebKey = Annotated[str | None, typer.Option("--web-key", metavar="FILE", help="Its key, where it is another file.")]
 Replayed = Annotated[str | None, typer.Option("--replay", metavar="FILE", help="Show what such a file holds.")]
 
 
@@ -52,7 +63,6 @@ Replayed = Annotated[str | None, typer.Option("--replay", metavar="FILE", help="
 @_admin.orders
 def monitor(
     asked: Asked,
-    directory: Directory = None,
     host: Host = None,
     port: Port = None,
     proxy: Proxy = None,
@@ -62,6 +72,12 @@ def monitor(
     once: Once = False,
     record: Record = None,
     replay: Replayed = None,
+    read_only: ReadOnly = False,
+    web: Web = False,
+    web_listen: WebListen = browser.LISTEN,
+    web_token_file: WebToken = None,
+    web_cert: WebCert = None,
+    web_key: WebKey = None,
     as_json: _options.Json = False,
 ) -> int:
     """A cluster on one screen: nodes, lag, topology, events, proxy, logs, SQL, and the verbs that move the lead.
@@ -83,24 +99,44 @@ def monitor(
         heliosdb-nano monitor --record drill.monitor
 
         heliosdb-nano monitor --replay drill.monitor --interval 0.2
+
+        heliosdb-nano monitor --web --read-only
     """
     if theme not in (None, "dark", "light"):
         raise typer.BadParameter(f"--theme is dark or light, not {theme!r}")
-    if not once and (as_json or not sys.stdout.isatty() or not sys.stdin.isatty()):
+    if web and (once or as_json or record):
+        raise ConfigError("--web goes without --once, --json and --record")
+    if not (once or web or browser.in_browser()) and (as_json or not sys.stdout.isatty() or not sys.stdin.isatty()):
         raise ConfigError("the monitor needs a terminal", hint="--once prints one frame as text, with --json as JSON.")
-    gateway, wall = _gateway(asked, (directory, host, port, proxy, proxy_config), once, record, replay)
+    gateway, wall = _gateway(asked, (host, port, proxy, proxy_config), once, record, replay, read_only)
     try:
+        if web:
+            options = {"--host": host, "--port": port, "--proxy": proxy, "--proxy-config": proxy_config,
+                       "--interval": interval, "--theme": theme, "--replay": replay}  # fmt: skip
+            given = _given(asked, options, read_only)
+            return browser.serve(given, web_listen, web_token_file, (web_cert, web_key))
         return _once(gateway, as_json) if once else _run(gateway, interval, theme, wall)
     finally:
         gateway.close()
 
 
+def _given(asked: Asked, options: Mapping[str, object], read_only: bool) -> list[str]:
+    """The same options again, for the process of a page."""
+    own = {
+        "--node": asked.node, "--data-dir": asked.data_dir, "--config": asked.config, "--ca": asked.ca,
+        "--dir": asked.directory, "--token-file": asked.token_file, "--cluster-secret-file": asked.secret_file,
+    }  # fmt: skip
+    given = [word for name, value in (own | dict(options)).items() if value is not None for word in (name, str(value))]
+    return [*given, *(["--read-only"] if read_only else [])]
+
+
 def _gateway(
     asked: Asked,
-    where: tuple[str | None, str | None, int | None, str | None, str | None],
+    where: tuple[str | None, int | None, str | None, str | None],
     once: bool,
     record: str | None,
     replay: str | None,
+    read_only: bool = False,
 ) -> tuple[Gateway, Callable[[], float]]:
     """The way to what is to be seen, and the clock by which it is.
 
@@ -119,6 +155,7 @@ def _gateway(
     from helios_cli.commands.monitoring import finding
 
     found = finding.gateway(asked, *where)
+    found.read_only = read_only
     if once:
         found.patience_s = ONCE_PATIENCE_S
     return (found if record is None else Recorder(found, record)), time.time
@@ -130,7 +167,12 @@ def _run(gateway: Gateway, interval_s: float, theme: str | None, wall: Callable[
 
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     history = SqlHistory(Path(state) / "heliosdb" / "monitor_history")
-    MonitorApp(gateway, interval_s=interval_s, theme_name=theme or "dark", clock=wall, sql_history=history).run()
+    parent = os.getppid()
+    app = MonitorApp(
+        gateway, interval_s=interval_s, theme_name=theme or "dark", clock=wall, sql_history=history,
+        is_left=lambda: browser.in_browser() and os.getppid() != parent,
+    )  # fmt: skip
+    app.run()
     return ExitCode.OK
 
 

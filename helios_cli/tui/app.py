@@ -17,12 +17,14 @@ from textual.widgets import ContentSwitcher, DataTable, Footer, Input, Static
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui import frame, proxyview, topology, words
+from helios_cli.tui.acts import act_of
+from helios_cli.tui.alarms import Acknowledged
 from helios_cli.tui.curves import MEASURES, WINDOW
 from helios_cli.tui.gateway import Act, Gateway
 from helios_cli.tui.history import Happening, History
 from helios_cli.tui.keys import KEYS
 from helios_cli.tui.lines import Line
-from helios_cli.tui.messages import CarriedOut, LogRead, Planned, PlaybooksListed, Sampled, SqlRun
+from helios_cli.tui.messages import CarriedOut, LogRead, Planned, PlaybooksListed, Recalled, Sampled, SqlRun
 from helios_cli.tui.nodetable import LOOKS, Scene
 from helios_cli.tui.palette import PALETTES
 from helios_cli.tui.screens.dialog import Choice, Dialog, Question
@@ -41,6 +43,9 @@ TICK_S = 0.5
 """How often ages are drawn anew."""
 
 LOG_LINES = 400
+LOOKS_FIRST = 2
+"""Looks after which every node is known that is to be asked for the time before."""
+
 BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (170, "-wide")]
 """Classes of the screen by its width."""
 
@@ -67,17 +72,22 @@ class MonitorApp(App[None]):
         theme_name: str = "dark",
         clock: Callable[[], float] = time.time,
         sql_history: SqlHistory | None = None,
+        is_left: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self.gateway = gateway
         self.history = History()
         self.time = TimeTravel(self.history)
         self.view = "overview"
-        self.acknowledged: set[tuple[str, str]] = set()
+        self.acknowledged = Acknowledged()
         self.looks = 0
         """Looks that have come back."""
+        self.before = "the nodes have not answered yet"
+        """Why nothing is known of the time before the oldest snapshot."""
         self._interval_s = interval_s
         self._clock = clock
+        self._is_left = is_left
+        """Whether nobody is there any more to show anything to."""
         self._sql_history = sql_history or SqlHistory()
         self._filter = 0
         self._newest_log: tuple[str, list[str] | HeliosError] = ("", [])
@@ -134,12 +144,24 @@ class MonitorApp(App[None]):
 
     @on(Sampled)
     def _take(self, message: Sampled) -> None:
-        self.history.take(message.sample)
+        self.acknowledged.seen(self.history.take(message.sample))
         self.time.taken()
         self.looks += 1
+        if self.looks == LOOKS_FIRST:
+            self._recall()
         self.show()
         if self.view == "log":
             self._read_log_of_chosen()
+
+    def _recall(self) -> None:
+        until_s = self.history[0].at_s
+        self._aside(lambda: Recalled(self.gateway.past(until_s)))
+
+    @on(Recalled)
+    def _recalled(self, message: Recalled) -> None:
+        self.history.put_before(message.past.samples)
+        self.before = message.past.missing or "the nodes have kept nothing older"
+        self.show()
 
     # Drawing --------------------------------------------------------------------------------------------------------
 
@@ -174,6 +196,8 @@ class MonitorApp(App[None]):
         return bool(self.query("#heading"))
 
     def _tick(self) -> None:
+        if self._is_left():
+            self.exit()
         if not self._stands:
             return
         self.query_one("#heading", Lines).redraw()
@@ -189,9 +213,12 @@ class MonitorApp(App[None]):
 
     def _show_overview(self, scene: Scene) -> None:
         self.query_one("#topology", Panel).draw(lambda width, height: topology.draw(scene, width, height))
-        alarms = [one for one in scene.snapshot.alarms if one not in self.acknowledged]
+        alarms, hidden = (which(scene.snapshot) for which in (self.acknowledged.shown, self.acknowledged.hidden))
         self.query_one("#happened", Panel).draw(
-            lambda width, _: [*frame.alarm_lines(alarms, width), *self._event_lines(scene, width, 100)]
+            lambda width, _: [
+                *frame.alarm_lines(alarms, width, len(hidden)),
+                *self._event_lines(scene, width, 100),
+            ]
         )
 
         if self.screen_stack[0].has_class("-wide"):
@@ -296,13 +323,21 @@ class MonitorApp(App[None]):
         self.show()
 
     def action_acknowledge(self) -> None:
-        """The alarms that are there are not shown any more."""
-        if self.snapshot is not None:
-            self.acknowledged.update(self.snapshot.alarms)
-            self.show()
+        """Ask whether the alarms that are there are to be shown no longer, or again."""
+        snapshot = self.history.newest
+        act = self.acknowledged.act(snapshot) if snapshot is not None else None
+        plan = self.acknowledged.plan(act, snapshot) if act is not None and snapshot is not None else None
+        if act is None or plan is None:
+            self.notify("Nothing is to be acknowledged.", title="No alarm")
+            return
+        question = Question(act)
+        self.push_screen(question)
+        self.call_after_refresh(question.show_plan, plan)
 
     def action_step(self, looks: int) -> None:
         """So many looks on in time; back where it is negative."""
+        if looks < 0 and len(self.history) and self.time.index == 0:
+            self.notify(self.before, title="Nothing is known of before", severity="warning", markup=False)
         self.time.step(looks)
         self.show()
 
@@ -325,33 +360,13 @@ class MonitorApp(App[None]):
 
     def action_act(self, verb: str) -> None:
         """Ask whether something is to be done, with its dry run."""
-        act = self._act_of(verb)
-        if act is not None:
-            self._ask(act)
+        if self.snapshot is not None:
+            self._ask(act_of(verb, self.snapshot, self.chosen))
 
     def _ask(self, act: Act) -> None:
         question = Question(act)
         self.push_screen(question)
         self._plan(question)
-
-    def _act_of(self, verb: str) -> Act | None:
-        """The act that a key means now: those that have an opposite mean that where they are in force."""
-        snapshot, chosen = self.snapshot, self.chosen
-        if snapshot is None:
-            return None
-        proxy = snapshot.proxy
-        if verb == "pause":
-            return Act("resume" if snapshot.paused else "pause")
-        if verb == "proxy pause":
-            return Act("proxy resume" if proxy is not None and proxy.state == "paused" else "proxy pause")
-        if verb == "drain":
-            rows = proxy.facts.nodes if proxy is not None and proxy.facts else ()
-            drained = any(row.get("name") == chosen and row.get("state") in ("draining", "disabled") for row in rows)
-            return Act("undrain" if drained else "drain", chosen)
-        if verb == "promote":
-            return Act("promote", chosen)
-        leads = snapshot.primary is not None and snapshot.primary.name == chosen
-        return Act("switchover", "" if leads else chosen)
 
     @work(thread=True, exclusive=True, group="playbooks", exit_on_error=False)
     def action_playbooks(self) -> None:
@@ -390,6 +405,10 @@ class MonitorApp(App[None]):
 
     def carry_out(self, question: Question) -> None:
         """Do what was agreed to; what takes long holds up nobody who ends the monitor."""
+        snapshot = self.history.newest
+        if question.act.verb in ("acknowledge", "unacknowledge") and snapshot is not None:
+            self.post_message(CarriedOut(question, self.acknowledged.carry_out(question.act, snapshot)))
+            return
 
         def done() -> Message:
             try:

@@ -55,7 +55,8 @@ class NodeFacts:
     flushed_lsn: int
     committed_lsn: int
     checksum: str
-    clients: int
+    clients: int | None
+    """Its sessions; None where only others speak of it."""
     primary_id: str
     cluster_mode: str
     paused: bool
@@ -71,6 +72,8 @@ class NodeFacts:
     data_dir: str
     counters: Mapping[str, float]
     """Of the metrics those in :data:`KEPT`, by their names there."""
+    told_us: int = 0
+    """When it said so, by its own clock; 0: it does not tell."""
 
     @property
     def leads(self) -> bool:
@@ -149,6 +152,8 @@ class Sample:
     """Events that have not been in a sample before, in no order."""
     untold: str = ""
     """Why events of some node cannot be had; empty when they can."""
+    is_kept: bool = False
+    """Whether it is of before the monitor began, from what the nodes have kept."""
 
 
 KEPT: Final = (
@@ -214,6 +219,7 @@ def facts_of(status: Mapping[str, Any], metrics: Mapping[str, float]) -> NodeFac
         database_pages=_number(status.get("database_pages")),
         data_dir=_text(status.get("data_dir")),
         counters=dict(metrics),
+        told_us=_number(status.get("time_us") or view.get("now_us")),
     )
 
 

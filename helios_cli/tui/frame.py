@@ -87,12 +87,14 @@ def event_lines(one: Happening, now_s: float, width: int) -> list[Line]:
     return [first, *rest]
 
 
-def alarm_lines(alarms: Sequence[tuple[str, str]], width: int) -> list[Line]:
-    """What somebody has to look after."""
+def alarm_lines(alarms: Sequence[tuple[str, str]], width: int, acknowledged: int = 0) -> list[Line]:
+    """What somebody has to look after, and how much of it is known."""
     found: list[Line] = []
     for node, text in alarms:
         first, *rest = wrapped(f"alarm: {node}: {text}", width - 2)
         found += [(("! ", "warn"), (first, "warn")), *((("  ", ""), (line, "warn")) for line in rest)]
+    if acknowledged:
+        found.append(((f"✓ {acknowledged} acknowledged, k shows {'it' if acknowledged == 1 else 'them'}", "dim"),))
     return found
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from helios_cli.tui.facts import Sample
+from helios_cli.tui.past import Past
 
 Verb = Literal[
-    "switchover", "promote", "pause", "resume", "drain", "undrain", "proxy pause", "proxy resume", "playbook"
-]
+    "switchover", "promote", "pause", "resume", "drain", "undrain", "proxy pause", "proxy resume", "playbook",
+    "acknowledge", "unacknowledge",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Act:
             "proxy pause": "Pause the proxy",
             "proxy resume": "Let the proxy go on",
             "playbook": f"Run the playbook {self.node}",
+            "acknowledge": "Acknowledge the alarms",
+            "unacknowledge": "Show acknowledged alarms again",
         }[self.verb]
 
 
@@ -42,7 +46,7 @@ class Plan:
 
     lines: tuple[str, ...]
     command: str
-    """The command that does the same."""
+    """The command that does the same; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,9 @@ class Gateway(Protocol):
 
     def sample(self) -> Sample:
         """Look at every node; whoever does not answer in time is in it with an error. Raises nothing."""
+
+    def past(self, until_s: float) -> Past:
+        """What the nodes have kept of the hours before a time. Raises nothing."""
 
     def plan(self, act: Act) -> Plan:
         """The dry run of an act. Raises HeliosError: it would be refused."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,6 +75,26 @@ class History:
             self._thin(*self._dense.popleft())
         return snapshot
 
+    def put_before(self, samples: Sequence[Sample]) -> None:
+        """What was before the first snapshot, oldest first: as much of it as there is room for."""
+        first = self[0] if len(self) else None
+        before: Snapshot | None = None
+        older: list[Snapshot] = []
+        for sample in samples:
+            if first is not None and sample.at_s >= first.at_s:
+                break
+            snapshot = follow(before, sample)
+            for one in changes(before, snapshot):
+                insort(self._events, one)
+            older.append(snapshot)
+            before = snapshot
+        if before is not None and first is not None:
+            for one in changes(before, first):
+                insort(self._events, one)
+        del self._events[:-EVENTS]
+        room = (self._sparse.maxlen or 0) - len(self._sparse)
+        self._sparse.extendleft(reversed(older[-room:] if room else []))
+
     def _thin(self, old: Snapshot, something_happened: bool) -> None:
         due = not self._sparse or old.at_s - self._sparse[-1].at_s >= self._sparse_s
         if due or something_happened:
@@ -104,8 +124,11 @@ class History:
 
     def index_at(self, at_s: float) -> int:
         """The number of the newest snapshot that is not later; 0 when all are. There must be one."""
-        times = [self[i].at_s for i in range(len(self))]
-        return max(0, bisect_right(times, at_s) - 1)
+        return max(0, bisect_right(self.times(), at_s) - 1)
+
+    def times(self) -> list[float]:
+        """When each snapshot was, oldest first."""
+        return [one.at_s for one in self._sparse] + [one.at_s for one, _ in self._dense]
 
     def events(self, until_s: float | None = None) -> list[Happening]:
         """The events up to a time, or all; newest first."""

@@ -51,7 +51,7 @@ KEYS: Final = (
     Key("d", "act('drain')", "drain", "Have the proxy send the chosen node nothing new, or use it again", "d", "Acts"),
     Key("x", "act('proxy pause')", "proxy", "Have statements at the proxy wait, or go on", "x", "Acts"),
     Key("b", "playbooks", "playbook", "Run a playbook: a drill, or a change step by step", "b", "Acts"),
-    Key("k", "acknowledge", "ack", "Acknowledge the alarms: they are no longer shown", "k", "Acts"),
+    Key("k", "acknowledge", "ack", "Acknowledge the alarms: they are shown no longer, or again", "k", "Acts"),
     Key("comma,left", "step(-1)", "back", "One look back in time", ",", "Time", True),
     Key("full_stop,right", "step(1)", "forward", "One look forward", ". →", "Time"),
     Key("less_than_sign,shift+left", "step(-60)", "back 60", "Sixty looks back", "<", "Time"),

@@ -9,6 +9,7 @@ from textual.message import Message
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui.facts import Sample
 from helios_cli.tui.gateway import Plan, SqlAnswer
+from helios_cli.tui.past import Past
 from helios_cli.tui.screens.dialog import Question
 
 
@@ -17,6 +18,13 @@ class Sampled(Message):
     """A look at the cluster is over."""
 
     sample: Sample
+
+
+@dataclass
+class Recalled(Message):
+    """What the nodes have kept is here."""
+
+    past: Past
 
 
 @dataclass

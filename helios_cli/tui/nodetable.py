@@ -145,7 +145,7 @@ def spark(scene: Scene, node: NodeSeen, width: int = SPARK) -> Line:
 def clients(scene: Scene, node: NodeSeen) -> Line:
     """Sessions."""
     known = node.facts is not None and node.role != "observer"
-    return _aged(scene, node, ((str(node.facts.clients) if known and node.facts else words.NOTHING, ""),))
+    return _aged(scene, node, ((words.count(node.facts.clients) if known and node.facts else words.NOTHING, ""),))
 
 
 def statements(scene: Scene, node: NodeSeen) -> Line:

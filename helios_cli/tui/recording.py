@@ -13,6 +13,7 @@ import msgspec
 from helios_cli.engine.errors import ConfigError, HeliosError
 from helios_cli.tui.facts import Sample
 from helios_cli.tui.gateway import Act, Gateway, Plan, SqlAnswer
+from helios_cli.tui.past import Past
 
 FIRST_LINE: Final = b'{"heliosdb-monitor":1}\n'
 """What such a file begins with, and its version."""
@@ -48,6 +49,10 @@ class Recorder:
             except OSError as error:
                 self.failed = f"the recording has ended: {error.strerror}"
         return replace(found, untold=self.failed) if self.failed else found
+
+    def past(self, until_s: float) -> Past:
+        """As the gateway; it does not go into the file."""
+        return self._gateway.past(until_s)
 
     def plan(self, act: Act) -> Plan:
         """As the gateway."""
@@ -101,6 +106,10 @@ class Replay:
         """The next one; once all were given, the last one."""
         self._next = min(self._next + 1, len(self._samples))
         return self._samples[self._next - 1]
+
+    def past(self, until_s: float) -> Past:
+        """The file holds nothing of before."""
+        return Past((), "this is a recording")
 
     def plan(self, act: Act) -> Plan:
         """Not of what is over. Raises HeliosError (55000)."""

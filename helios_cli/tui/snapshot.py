@@ -136,6 +136,8 @@ class Snapshot:
     proxy: ProxySeen | None = None
     untold: str = ""
     """Why events of some node cannot be had."""
+    is_kept: bool = False
+    """Whether it is of before the monitor began, from what the nodes have kept."""
 
     @property
     def primary(self) -> NodeSeen | None:
@@ -221,7 +223,9 @@ def follow(before: Snapshot | None, sample: Sample) -> Snapshot:
     newest = leader.facts.term if leader is not None and leader.facts is not None else 0
     nodes = tuple(_judged(_deposed(one, newest), speaker) for one in raw)
     proxy = _proxy(before.proxy if before else None, sample)
-    return Snapshot(at_s=sample.at_s, source=sample.source, nodes=nodes, proxy=proxy, untold=sample.untold)
+    return Snapshot(
+        at_s=sample.at_s, source=sample.source, nodes=nodes, proxy=proxy, untold=sample.untold, is_kept=sample.is_kept
+    )
 
 
 def _seen(before: NodeSeen | None, one: NodeSample, at_s: float) -> NodeSeen:
@@ -231,7 +235,11 @@ def _seen(before: NodeSeen | None, one: NodeSample, at_s: float) -> NodeSeen:
             name=one.name, address=one.address, facts=old, seen_at_s=before.seen_at_s if before else None,
             error=one.error or "no answer", process=one.process, took_ms=one.took_ms,
         )  # fmt: skip
+    if before is not None and old is one.facts:
+        return replace(before, seen_at_s=at_s, error="", process=one.process)
     passed = at_s - before.seen_at_s if before and before.seen_at_s is not None else 0.0
+    if old is not None and old.told_us and one.facts.told_us:
+        passed = (one.facts.told_us - old.told_us) / 1e6
     same_life = old is not None and old.pid == one.facts.pid and old.started_us == one.facts.started_us
     rates = dict.fromkeys(RATES) if old is None or not same_life or passed <= 0 else _rates(old, one.facts, passed)
     return NodeSeen(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from helios_cli.tui import words
 from helios_cli.tui.history import History
 
@@ -41,7 +43,9 @@ class TimeTravel:
         if not len(self._history):
             return
         now_s = self._history[self.index].at_s
-        indexes = sorted({self._behind(one.at_s) for one in self._history.events()})
+        times = self._history.times()
+        last = len(times) - 1
+        indexes = sorted({min(bisect_left(times, one.at_s), last) for one in self._history.events()})
         before = [i for i in indexes if i < self.index]
         after = [i for i in indexes if i > self.index]
         if direction < 0:
@@ -50,11 +54,6 @@ class TimeTravel:
             self._at_s = self._history[after[0]].at_s if after else None
         if self._at_s is not None and self._at_s >= self._history[-1].at_s and now_s >= self._at_s:
             self._at_s = None
-
-    def _behind(self, at_s: float) -> int:
-        """The number of the first snapshot that is not before a time, the newest one where none is."""
-        i = self._history.index_at(at_s)
-        return i if self._history[i].at_s >= at_s else min(i + 1, len(self._history) - 1)
 
     def live(self) -> None:
         """The present again."""
@@ -72,4 +71,5 @@ class TimeTravel:
         if not long:
             return f"held {words.clock(self._at_s)}, {words.brief(behind_s)} ago"
         place = f"{self.index + 1} of {len(self._history)}"
-        return f"held at {words.clock(self._at_s)}, {words.duration(behind_s)} ago  {place}"
+        kept = "kept by the nodes  " if self._history[self.index].is_kept else ""
+        return f"{kept}held at {words.clock(self._at_s)}, {words.duration(behind_s)} ago  {place}"

@@ -167,7 +167,7 @@ def _primary_box(scene: Scene, width: int) -> list[Line]:
     facts = primary.facts
     where: Line = ((facts.address if facts else "", ""),)
     busy: Line = (
-        (f"{facts.clients if facts else 0} clients", ""), (" · ", "dim"),
+        (f"{words.count(facts.clients if facts else None)} clients", ""), (" · ", "dim"),
         (f"{words.rate(primary.statements_s)} stmt/s", ""),
     )  # fmt: skip
     doing: Line = ((primary.state, primary.tone), (" · ", "dim"), (f"{primary.role}, term {scene.snapshot.term}", ""))

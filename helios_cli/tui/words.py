@@ -25,6 +25,11 @@ def size(count: float | None) -> str:
     return f"{count:.0f} B"
 
 
+def count(value: int | None) -> str:
+    """A number of things."""
+    return NOTHING if value is None else str(value)
+
+
 def rate(value: float | None) -> str:
     """A count in a second."""
     if value is None:

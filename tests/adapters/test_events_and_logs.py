@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -111,6 +113,46 @@ def test_what_is_never_written_is_bounded_and_counted(tmp_path: Path) -> None:
     assert events.dropped == 3
     events.stop()
     assert events.dropped == 6
+
+
+def test_moments_are_kept_bounded_and_read_back_from_a_time_on(tmp_path: Path) -> None:
+    events = make(tmp_path, retain_moments=5)
+    assert events.moments(1 << 60, 10) == []
+    events.start()
+    for number in range(8):
+        events.remember(number * 10, {"time_us": number * 10, "role": "primary"})
+    events.record("tick", "info", "beside them")
+    events.stop()
+    again = make(tmp_path)
+    assert [json.loads(one)["time_us"] for one in again.moments(1 << 60, 10)] == [70, 60, 50, 40, 30]
+    assert [json.loads(one)["time_us"] for one in again.moments(60, 2)] == [50, 40]
+    assert [event.message for event in again.history()] == ["beside them"]
+
+
+def test_moments_come_into_a_file_that_had_none(tmp_path: Path) -> None:
+    """A state.db of before there were moments."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as old:
+        old.execute("CREATE TABLE events (id INTEGER PRIMARY KEY, time_us INTEGER, kind TEXT, severity TEXT,"
+                    " message TEXT, fields TEXT)")  # fmt: skip
+    events = make(tmp_path)
+    events.start()
+    events.remember(1, {"time_us": 1})
+    events.stop()
+    assert len(events.moments(2, 10)) == 1
+
+
+def test_moments_that_cannot_be_written_are_let_go_and_no_events_with_them(tmp_path: Path) -> None:
+    (tmp_path / "state.db").mkdir()
+    events = make(tmp_path)
+    events.start()
+    events.remember(1, {"time_us": 1})
+    events.record("tick", "error", "kept")
+    assert events.flush()
+    (tmp_path / "state.db").rmdir()
+    events.record("tick", "info", "later")
+    events.stop()
+    assert ([event.message for event in events.history()], events.moments(2, 10)) == (["later", "kept"], [])
+    assert events.dropped == 0
 
 
 def test_only_state_db_is_accepted(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.types import Lsn
 from helios_cli.tui.facts import NodeSample, ProxyFacts, ProxySample, Sample, Told, facts_of
 from helios_cli.tui.gateway import Act, Plan, SqlAnswer
+from helios_cli.tui.past import Past
 
 AT_S = 1_790_000_000.0
 """When the play begins: 2026-09-21 14:13:20 UTC."""
@@ -130,6 +131,8 @@ class PlayedGateway:
         self.refusal: HeliosError | None = None
         """What plans and acts are answered with."""
         self.answer: Callable[[str], SqlAnswer] = lambda text: SqlAnswer(("n",), ((1,),), "SELECT", 1, node="primary")
+        self.before = Past(())
+        """What the nodes have kept of the time before the play."""
         self.go = threading.Event()
         self.go.set()
 
@@ -139,6 +142,9 @@ class PlayedGateway:
         self.given += 1
         self.at_s = at_s
         return replace(found, at_s=at_s)
+
+    def past(self, until_s: float) -> Past:
+        return self.before
 
     def plan(self, act: Act) -> Plan:
         if self.refusal is not None:

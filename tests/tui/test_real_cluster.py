@@ -89,7 +89,7 @@ def test_nobody_there_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.asyncio
 async def test_a_primary_that_dies_and_a_switchover_from_the_screen(cluster: LocalCluster) -> None:
-    gateway = finding.gateway(Asked(), str(cluster.directory), None, None, None, None)
+    gateway = finding.gateway(Asked(directory=str(cluster.directory)), None, None, None, None)
     app = MonitorApp(gateway, interval_s=0.2)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await seen(pilot, "● healthy", WAIT_S)

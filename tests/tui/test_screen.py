@@ -273,8 +273,18 @@ async def test_events_are_filtered_and_alarms_acknowledged() -> None:
         await until(pilot, lambda: REASON not in text_of(app), "no information")
         await seen(pilot, "Events: warnings and errors")
         await pilot.press("k")
+        await seen(pilot, "Acknowledge the alarms")
+        await seen(pilot, "primary: page 7 is damaged")
+        await pilot.press("escape")
+        await seen(pilot, "alarm: primary: page 7 is damaged")
+        await pilot.press("k", "y")
+        await seen(pilot, "✓ acknowledged: 1")
+        await pilot.press("escape")
         await until(pilot, lambda: "alarm: primary" not in text_of(app), "the alarm is known")
         assert "1 alarm" in text_of(app), "it lasts"
+        await seen(pilot, "✓ 1 acknowledged, k shows it")
+        await pilot.press("k", "y", "escape")
+        await seen(pilot, "alarm: primary: page 7 is damaged")
         await pilot.press("f", "f")
         await seen(pilot, REASON)
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from helios_cli.commands import _admin, _proxy_admin
 from helios_cli.commands._admin import Reach
 from helios_cli.commands._errors import Refused
+from helios_cli.commands.monitoring.naming import Naming
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui.gateway import Act, Plan
 
@@ -17,8 +18,8 @@ SWITCHOVER_S: Final = 10.0
 NO_PROXY: Final = "The monitor knows of no proxy: heliosdb-nano monitor --proxy HOST:PORT."
 
 
-def plan(act: Act, nodes: Sequence[Reach], proxy: _proxy_admin.Asked | None) -> Plan:
-    """What an act would do.
+def plan(act: Act, nodes: Sequence[Reach], proxy: _proxy_admin.Asked | None, names: Naming) -> Plan:
+    """What an act would do, and the command that does it.
 
     Raises:
         HeliosError: it would be refused, or nobody can be asked.
@@ -26,10 +27,11 @@ def plan(act: Act, nodes: Sequence[Reach], proxy: _proxy_admin.Asked | None) -> 
     if act.verb == "switchover":
         answer = _of_primary(nodes, "switchover", {"to": act.node, "timeout_s": SWITCHOVER_S, "dry_run": True})
         to = str(answer.get("to") or act.node)
-        return Plan(_told(answer), f"heliosdb-nano switchover --to {to}")
+        return Plan(_told(answer), names.of_cluster("switchover", "--to", to))
     if act.verb == "promote":
-        answer = _admin.ask(_reach(nodes, act.node), "promote", _promotion(dry_run=True), ANSWER_S)
-        return Plan(_told(answer), f"heliosdb-nano promote --node {act.node}")
+        reach = _reach(nodes, act.node)
+        answer = _admin.ask(reach, "promote", _promotion(dry_run=True), ANSWER_S)
+        return Plan(_told(answer), names.of_node("promote", reach))
     if act.verb in ("pause", "resume"):
         leader = _admin.leader(list(nodes))
         effect = (
@@ -37,8 +39,9 @@ def plan(act: Act, nodes: Sequence[Reach], proxy: _proxy_admin.Asked | None) -> 
             if act.verb == "pause"
             else "a primary that is lost is replaced again"
         )
-        return Plan((f"would ask {leader.name} ({leader.address}) to {act.verb}", effect), f"heliosdb-nano {act.verb}")
-    return _proxy_plan(act, _known(proxy))
+        said = f"would ask {leader.name} ({leader.address}) to {act.verb}"
+        return Plan((said, effect), names.of_cluster(act.verb))
+    return _proxy_plan(act, _known(proxy), names)
 
 
 def carry_out(act: Act, nodes: Sequence[Reach], proxy: _proxy_admin.Asked | None) -> list[str]:
@@ -84,16 +87,16 @@ def _told(answer: Mapping[str, Any]) -> tuple[str, ...]:
     return (str(answer.get("result", "done")), *steps, *said)
 
 
-def _proxy_plan(act: Act, asked: _proxy_admin.Asked) -> Plan:
-    admin = f" --admin {_proxy_admin.address_of(asked)}"
+def _proxy_plan(act: Act, asked: _proxy_admin.Asked, names: Naming) -> Plan:
+    admin = str(_proxy_admin.address_of(asked))
     if act.verb in ("proxy pause", "proxy resume"):
         clients = len(_proxy_admin.records(asked, "/clients"))
         what = "wait" if act.verb == "proxy pause" else "go on"
-        return Plan((f"would have the statements of {clients} clients {what}",), f"heliosdb-nano {act.verb}{admin}")
+        return Plan((f"would have the statements of {clients} clients {what}",), names.of_proxy(act.verb, admin))
     known = {str(one.get("name")): one for one in _proxy_admin.records(asked, "/nodes")}
     if act.node not in known:
-        names = ", ".join(known) or "none"
-        raise HeliosError(f'the proxy has no node "{act.node}"', sqlstate="42704", hint=f"Its nodes: {names}.")
+        others = ", ".join(known) or "none"
+        raise HeliosError(f'the proxy has no node "{act.node}"', sqlstate="42704", hint=f"Its nodes: {others}.")
     if act.verb == "drain" and known[act.node].get("role") == "primary":
         raise Refused(
             f"{act.node} is the primary: without it writes would wait, and fail in the end",
@@ -101,7 +104,7 @@ def _proxy_plan(act: Act, asked: _proxy_admin.Asked) -> Plan:
         )
     state, active = known[act.node].get("state"), known[act.node].get("active")
     said = f"would {act.verb} {act.node}, which is {state} and has {active} statements in hand"
-    return Plan((said,), f"heliosdb-nano proxy {act.verb} {act.node}{admin}")
+    return Plan((said,), names.of_proxy(f"proxy {act.verb}", admin, act.node))
 
 
 def _known(proxy: _proxy_admin.Asked | None) -> _proxy_admin.Asked:

@@ -11,6 +11,7 @@ from helios_cli.commands._admin import Asked
 from helios_cli.commands.local import clusterfile
 from helios_cli.commands.local.clusterfile import LocalCluster
 from helios_cli.commands.monitoring.gateway import ClusterGateway
+from helios_cli.commands.monitoring.naming import naming
 from helios_cli.engine.errors import ConfigError, HeliosError
 
 TOPOLOGY: Final = "SELECT http_address FROM helios_topology WHERE is_local"
@@ -18,7 +19,7 @@ CONNECT_S: Final = 5.0
 
 
 def gateway(
-    asked: Asked, directory: str | None, host: str | None, port: int | None, proxy: str | None, proxy_config: str | None
+    asked: Asked, host: str | None, port: int | None, proxy: str | None, proxy_config: str | None
 ) -> ClusterGateway:
     """The way to what was asked for: an address where one was named, else the cluster of a file.
 
@@ -31,7 +32,7 @@ def gateway(
         asked = replace(asked, node=_http_address(host or "127.0.0.1", port or 5432))
     cluster = None
     if asked.data_dir is None and ":" not in (asked.node or ""):
-        cluster = _cluster(directory)
+        cluster = _cluster(asked.directory)
     if cluster is not None:
         if asked.node is not None:
             cluster.node(asked.node)
@@ -39,7 +40,9 @@ def gateway(
     else:
         named = _admin.reaches(asked)
         source = named[0].name
-    return ClusterGateway(named, source, cluster, _proxy(proxy, proxy_config, cluster))
+    front = _proxy(proxy, proxy_config, cluster)
+    names = naming(asked, cluster, front.token_file if front is not None else None)
+    return ClusterGateway(named, source, cluster, front, names)
 
 
 def _cluster(directory: str | None) -> LocalCluster:

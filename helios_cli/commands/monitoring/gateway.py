@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.commands import _http, _proxy_admin
 from helios_cli.commands._admin import Reach
-from helios_cli.commands.monitoring import acting, playbooks, sqlways
+from helios_cli.commands.monitoring import acting, playbooks, recalling, sqlways
 from helios_cli.commands.monitoring.asking import Rounds
 from helios_cli.commands.monitoring.members import members, removed
+from helios_cli.commands.monitoring.naming import Naming
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui.facts import NodeFacts, NodeSample, ProxyFacts, ProxySample, Sample, Told, facts_of, metrics_of
 from helios_cli.tui.gateway import Act, Plan, SqlAnswer
+from helios_cli.tui.past import Past
 
 if TYPE_CHECKING:
     from helios_cli.commands.local.clusterfile import LocalCluster
@@ -46,11 +48,13 @@ class ClusterGateway:
         source: str,
         cluster: LocalCluster | None = None,
         proxy: _proxy_admin.Asked | None = None,
+        names: Naming | None = None,
     ) -> None:
         self._named = tuple(one.name for one in named)
         self._source = source
         self._cluster = cluster
         self._proxy = proxy
+        self._names = names or Naming()
         self._members = members(named)
         self._rounds = Rounds()
         self._newest: dict[str, NodeFacts] = {}
@@ -59,6 +63,8 @@ class ClusterGateway:
         self._ask_events_at: dict[str, float] = {}
         self._untold: dict[str, str] = {}
         self.patience_s = PATIENCE_S
+        self.read_only = False
+        """Whether nothing is done from here: no acts, no playbooks, no SQL."""
 
     def sample(self) -> Sample:
         """Look at every node and the proxy (:class:`~helios_cli.tui.gateway.Gateway`)."""
@@ -177,6 +183,15 @@ class ClusterGateway:
             return ProxySample(address=address, error=error.message)
         return ProxySample(address=address, facts=facts)
 
+    def past(self, until_s: float) -> Past:
+        """What the nodes have kept of the hours before (:class:`~helios_cli.tui.gateway.Gateway`)."""
+        reaches = {
+            name: reach
+            for name, reach in self._members.known.items()
+            if name not in self._newest or self._newest[name].role != "observer"
+        }
+        return recalling.recall(reaches, self._source, until_s)
+
     def _late_proxy(self) -> ProxySample | None:
         if self._proxy is None:
             return None
@@ -186,20 +201,28 @@ class ClusterGateway:
 
     def plan(self, act: Act) -> Plan:
         """The dry run of an act (:class:`~helios_cli.tui.gateway.Gateway`)."""
+        self._may_act()
         if act.verb == "playbook":
             return playbooks.plan(act.node, self._local())
-        return acting.plan(act, self._reaches(), self._proxy)
+        return acting.plan(act, self._reaches(), self._proxy, self._names)
 
     def carry_out(self, act: Act) -> list[str]:
         """Do it (:class:`~helios_cli.tui.gateway.Gateway`)."""
+        self._may_act()
         if act.verb == "playbook":
             return playbooks.carry_out(act.node, self._local())
         return acting.carry_out(act, self._reaches(), self._proxy)
 
     def playbooks(self) -> list[tuple[str, str]]:
         """Those that are shipped (:class:`~helios_cli.tui.gateway.Gateway`)."""
+        self._may_act()
         self._local()
         return playbooks.names()
+
+    def _may_act(self) -> None:
+        if self.read_only:
+            hint = "Start it without --read-only."
+            raise HeliosError("this monitor changes nothing: it is read-only", sqlstate="25006", hint=hint)
 
     def _local(self) -> LocalCluster:
         if self._cluster is None:
@@ -212,6 +235,7 @@ class ClusterGateway:
 
     def sql(self, node: str, text: str) -> SqlAnswer:
         """Run one statement at a node (:class:`~helios_cli.tui.gateway.Gateway`)."""
+        self._may_act()  # a query may end sessions, too
         reach = self._members.known.get(node)
         if reach is None:
             raise HeliosError(f'there is no node "{node}"', sqlstate="42704", hint="Choose one in the table of nodes.")

@@ -186,6 +186,13 @@ ADMIN: Final[dict[str, tuple[str, Schema]]] = {
             cut={"type": "array", "items": {"type": "array", "items": _TEXT, "minItems": 1}, "minItems": 1},
         ),
     ),
+    "moments": (
+        "Tell how the node was before: the newest moments of the last half day, newest first",
+        _object(
+            before_us={"type": ["integer", "null"], "minimum": 0, "maximum": 2**63 - 1},
+            limit={"type": "integer", "minimum": 1, "maximum": 500},
+        ),
+    ),
     "cuts": (
         "Cut links to other nodes for a drill, where allow_faults is on; nothing stays cut but these",
         _object(

@@ -10,7 +10,7 @@ from helios_cli.engine.consensus.config import REFEREE
 from helios_cli.engine.errors import HeliosError, SqlError
 from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.http_routes import AdminVerb
-from helios_cli.engine.node import explanation, foresight, handover
+from helios_cli.engine.node import explanation, foresight, handover, moments
 from helios_cli.engine.node.agreement import until_agreed
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
 from helios_cli.engine.node.promotion import not_the_primary
@@ -45,6 +45,7 @@ class Admin:
             "scrub": self._scrub,
             "explain/failover": self._explain_failover,
             "whatif": self._what_if,
+            "moments": self._moments,
             "cuts": self._cuts,
         }
 
@@ -66,6 +67,14 @@ class Admin:
         if not isinstance(groups, list) or not all(group and _names(group) for group in groups):
             raise HeliosError("cut is a list of groups of nodes, each a list of names", sqlstate="22023")
         return await foresight.foresee(self._node.replication, lost, groups)
+
+    async def _moments(self, arguments: Arguments) -> Answer:
+        before_us, limit = arguments.get("before_us"), arguments.get("limit", moments.LIMIT)
+        if type(limit) is not int or not 1 <= limit <= moments.LIMIT:
+            raise SqlError(f"limit is a number from 1 to {moments.LIMIT}, not {limit!r}", sqlstate="22023")
+        if before_us is not None and (type(before_us) is not int or not 0 <= before_us < 1 << 63):
+            raise SqlError(f"before_us is a time in microseconds, not {before_us!r}", sqlstate="22023")
+        return await moments.recall(self._node, before_us, limit)
 
     async def _cuts(self, arguments: Arguments) -> Answer:
         return GATE.change(arguments, self._node.event)

@@ -19,7 +19,7 @@ from helios_cli.engine.net.gate import GATE
 from helios_cli.engine.net.http import HttpServer
 from helios_cli.engine.net.http_routes import AdminVerb, Routes
 from helios_cli.engine.net.http_token import cluster_token, load_or_create_token
-from helios_cli.engine.node import binding, catalog_warmup, handover, report
+from helios_cli.engine.node import binding, catalog_warmup, handover, moments, report
 from helios_cli.engine.node.admin import Admin
 from helios_cli.engine.node.binding import bind
 from helios_cli.engine.node.checkpointer import Checkpointer
@@ -325,7 +325,8 @@ class Node:
         await bind("pg_port", settings.pg_port, lambda port: listener.start(host, port))
         self.loop_monitor.start()
         works = (self.checkpointer.run(), seal_when_idle(self), self.scrub.run(), catalog_warmup.warm(self.engine))
-        self._tasks = [self.engine.loop.create_task(work) for work in (*works, self.tls.certificates.watch())]
+        more = (self.tls.certificates.watch(), moments.keep(self))
+        self._tasks = [self.engine.loop.create_task(work) for work in (*works, *more)]
         return True
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,4 +1,4 @@
-"""What happened to the node, kept in memory for the faces and in ``state.db`` for later.
+"""What happened to the node and how it was, kept in memory for the faces and in ``state.db`` for later.
 
 The live database is never touched: ``state.db`` is a file of its own, opened by a thread of its own through the
 standard library's SQLite, while the node's database belongs to APSW's.
@@ -28,7 +28,10 @@ Severity = Literal["info", "warning", "error"]
 
 STATE_DB: Final = "state.db"
 _TABLE: Final = "events"
+_MOMENTS: Final = "moments"
 _BATCH: Final = 256
+MOMENTS: Final = 4096
+"""Moments that are kept: half a day of them, where nothing happens that is one more."""
 RETRY_S: Final = 5.0
 """Pause before another attempt to write what could not be written."""
 WHOLE_S: Final = 1.0
@@ -48,16 +51,28 @@ class Event:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """How the node was at one time; ``record`` is a JSON object."""
+
+    time_us: int
+    record: bytes
+
+
+_Entry = Event | _Moment
+
+
 def _wall_us() -> int:
     return time.time_ns() // 1000
 
 
 class EventLog:
-    """A bounded ring of the newest events, and a thread that writes them all to ``state.db``.
+    """A bounded ring of the newest events, and a thread that writes them all to ``state.db``, and moments with them.
 
     What cannot be written, because the disk is full for example, is kept and tried again every few seconds; the log
     says so in one line when it begins and in one when it is over. When ``backlog`` events wait, further ones stay in
-    the ring alone and are counted in ``dropped``, and so are those that still wait at the end.
+    the ring alone and are counted in ``dropped``, and so are those that still wait at the end. A moment, how the node
+    was at one time, is for whoever looks back: it is on disk alone, and one that cannot be written is let go.
     """
 
     def __init__(
@@ -66,6 +81,7 @@ class EventLog:
         *,
         ring_size: int = 1000,
         retain_rows: int = 100_000,
+        retain_moments: int = MOMENTS,
         backlog: int = 10_000,
         wall_us: Callable[[], int] = _wall_us,
     ) -> None:
@@ -73,10 +89,11 @@ class EventLog:
             raise ValueError(f"events go to a file named {STATE_DB}, not {path.name}")
         self._path = path
         self._retain_rows = retain_rows
+        self._retain_moments = retain_moments
         self._backlog = backlog
         self._wall_us = wall_us
         self._ring: deque[Event] = deque(maxlen=ring_size)
-        self._queue: queue.Queue[Event | threading.Event | None] = queue.Queue(backlog)
+        self._queue: queue.Queue[_Entry | threading.Event | None] = queue.Queue(backlog)
         self._thread: threading.Thread | None = None
         self.recorded = 0
         self.dropped = 0
@@ -115,6 +132,24 @@ class EventLog:
         except queue.Full:
             self.dropped += 1
         return event
+
+    def remember(self, time_us: int, record: dict[str, Any]) -> None:
+        """Keep how the node was at a time; never waits, from any thread. ``record`` must be JSON-able."""
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(_Moment(time_us, msgspec.json.encode(record)))
+
+    def moments(self, before_us: int, limit: int) -> list[bytes]:
+        """The newest moments before a time, newest first, as JSON objects. Not for the event loop."""
+        if not self._path.exists():
+            return []
+        db = _open_to_read(self._path)
+        try:
+            if not db[_MOMENTS].exists():
+                return []
+            rows = db[_MOMENTS].rows_where("time_us < ?", [before_us], order_by="id desc", limit=limit)
+            return [str(row["record"]).encode() for row in rows]
+        finally:
+            db.close()
 
     def recent(self, limit: int = 100, kind: str | None = None) -> list[Event]:
         """The newest events in memory, newest first, of one kind or of all."""
@@ -157,7 +192,7 @@ class EventLog:
 
     def _run(self) -> None:
         db: Database | None = None
-        pending: list[Event] = []
+        pending: list[_Entry] = []
         running = True
         while running:
             batch, waiters, running = self._next_batch(RETRY_S if pending else None)
@@ -165,11 +200,11 @@ class EventLog:
             db, pending = self._try_to_write(db, pending)
             for waiter in waiters:
                 waiter.set()
-        self.dropped += len(pending)
+        self.dropped += sum(isinstance(entry, Event) for entry in pending)
         if db is not None:
             db.close()
 
-    def _try_to_write(self, db: Database | None, pending: list[Event]) -> tuple[Database | None, list[Event]]:
+    def _try_to_write(self, db: Database | None, pending: list[_Entry]) -> tuple[Database | None, list[_Entry]]:
         """Write all of ``pending``; gives the connection, None when there is none, and what is still to be written."""
         if not pending:
             return db, pending
@@ -184,16 +219,17 @@ class EventLog:
             if db is not None:
                 with contextlib.suppress(Exception):
                     db.close()
-            self.dropped += max(0, len(pending) - self._backlog)
-            return None, pending[: self._backlog]
+            events: list[_Entry] = [entry for entry in pending if isinstance(entry, Event)]
+            self.dropped += max(0, len(events) - self._backlog)
+            return None, events[: self._backlog]
         if self._failing:
             log.info("events are written to %s again", self._path)
         self._failing = False
         return db, []
 
-    def _next_batch(self, timeout_s: float | None) -> tuple[list[Event], list[threading.Event], bool]:
+    def _next_batch(self, timeout_s: float | None) -> tuple[list[_Entry], list[threading.Event], bool]:
         """Wait for one entry, ``timeout_s`` at most, and take what else is there; False as the last member: stop."""
-        batch: list[Event] = []
+        batch: list[_Entry] = []
         waiters: list[threading.Event] = []
         try:
             entry = self._queue.get(timeout=timeout_s)
@@ -202,7 +238,7 @@ class EventLog:
         while True:
             if entry is None:
                 return batch, waiters, False
-            if isinstance(entry, Event):
+            if isinstance(entry, _Entry):
                 batch.append(entry)
             else:
                 waiters.append(entry)
@@ -213,13 +249,21 @@ class EventLog:
             except queue.Empty:
                 return batch, waiters, True
 
-    def _write(self, db: Database, batch: list[Event]) -> None:
+    def _write(self, db: Database, batch: list[_Entry]) -> None:
         with db.conn:
-            db.table(_TABLE).insert_all([_row(event) for event in batch])
-            db.execute(
-                f"delete from {_TABLE} where id <= (select max(id) from {_TABLE}) - ?",
-                [self._retain_rows],
-            )
+            events = [_row(entry) for entry in batch if isinstance(entry, Event)]
+            self._insert(db, _TABLE, events, self._retain_rows)
+            moments = [
+                {"time_us": entry.time_us, "record": entry.record.decode()}
+                for entry in batch
+                if isinstance(entry, _Moment)
+            ]
+            self._insert(db, _MOMENTS, moments, self._retain_moments)
+
+    def _insert(self, db: Database, table: str, rows: list[dict[str, Any]], retain: int) -> None:
+        if rows:
+            db.table(table).insert_all(rows)
+            db.execute(f"delete from {table} where id <= (select max(id) from {table}) - ?", [retain])
 
 
 def _open(path: Path) -> Database:
@@ -242,6 +286,12 @@ def _create(db: Database) -> None:
         {"id": int, "time_us": int, "kind": str, "severity": str, "message": str, "fields": str},
         pk="id",
         not_null={"time_us", "kind", "severity", "message", "fields"},
+        if_not_exists=True,
+    )
+    db.table(_MOMENTS).create(
+        {"id": int, "time_us": int, "record": str},
+        pk="id",
+        not_null={"time_us", "record"},
         if_not_exists=True,
     )
 

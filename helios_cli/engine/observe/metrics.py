@@ -6,6 +6,7 @@ them at scrape time, so counting costs an integer addition and nothing else. The
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import re
@@ -183,6 +184,15 @@ class Registry:
                 self.scrape_errors += 1
                 log.exception("reading metric %s failed", name)
         return "".join(texts)
+
+    def numbers(self, names: Iterable[str]) -> dict[str, float]:
+        """The values of metrics without labels, by name; one that there is not, or cannot be read, is left out."""
+        found: dict[str, float] = {}
+        for name in names:
+            with contextlib.suppress(Exception):
+                (line,) = self._families[name].read()
+                found[name] = float(line.removeprefix(f"{name} "))
+        return found
 
     def _add_numbers(
         self, kind: Kind, name: str, help: str, labels: Sequence[str], make: Callable[[], Instrument]

@@ -126,7 +126,10 @@ class Question(ModalScreen[bool]):
         """The dry run is here."""
         self.state = "ready"
         lines: list[Line] = [((text, ""),) for one in plan.lines for text in wrapped(one, self._width)]
-        self._say([*lines, (), (("as  ", "dim"), (plan.command, "accent"))])
+        command = wrapped(plan.command, self._width - 4) if plan.command else []
+        heads = ["as  ", *["    "] * len(command)]
+        same: list[Line] = [((head, "dim"), (text, "accent")) for head, text in zip(heads, command, strict=False)]
+        self._say([*lines, *([()] if same else []), *same])
         self.query_one("#do", Button).disabled = False
 
     def show_refusal(self, error: HeliosError) -> None:

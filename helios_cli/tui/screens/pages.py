@@ -64,7 +64,7 @@ def _log_rows(node: NodeSeen) -> list[tuple[str, str]]:
         ("written", str(Lsn(facts.written_lsn))), ("flushed", str(Lsn(facts.flushed_lsn))),
         ("committed", str(Lsn(facts.committed_lsn))), ("checksum", facts.checksum),
         ("log kept", words.size(facts.log_bytes_kept)), ("database", words.size(facts.database_pages * 4096)),
-        ("clients", str(facts.clients)), ("statements", f"{words.rate(node.statements_s)} /s"),
+        ("clients", words.count(facts.clients)), ("statements", f"{words.rate(node.statements_s)} /s"),
         ("commits", f"{words.rate(node.commits_s)} /s"), ("memory", words.size(memory)),
         ("processor", "" if node.cpu is None else f"{node.cpu:.0%}"),
         ("longest stall", words.milliseconds(None if stall is None else stall * 1000)),
