@@ -154,7 +154,7 @@ def remove(
     """
     nodes = _admin.reaches(asked)
     chosen = _admin.leader(nodes)
-    cluster = _listing(name)
+    cluster = _listing(name, asked.directory)
     if _admin.status_of(chosen).get("node_id") == name:
         raise Refused(
             f"{name} leads the cluster", hint="heliosdb-nano switchover gives the lead to another node first."
@@ -187,11 +187,11 @@ def _removed(chosen: Reach, name: str, timeout: float, *, listed: bool) -> dict[
         return {"result": f"{name} has never joined the cluster, and is out of its file now"}
 
 
-def _listing(name: str) -> LocalCluster | None:
+def _listing(name: str, directory: str | None) -> LocalCluster | None:
     """The cluster on this machine that lists a node; None when none does."""
     from helios_cli.commands.local import clusterfile
 
-    found = clusterfile.find(None, os.environ)
+    found = clusterfile.find(directory, os.environ)
     cluster = clusterfile.read(found) if found is not None else None
     return cluster if cluster is not None and any(one.name == name for one in cluster.nodes) else None
 

@@ -35,6 +35,7 @@ PAGES_MAX: Final = 8
 CELLS_MAX: Final = 2000
 """Characters of a line, or lines, that a page may ask for."""
 
+REAP_S: Final = 0.5
 HEARTBEAT_S: Final = 15.0
 STOP_S: Final = 3.0
 """How long the process of a page may take to end; then it is killed."""
@@ -113,8 +114,12 @@ class MonitorServer(Server):
             raise web.HTTPServiceUnavailable(text=f"{PAGES_MAX} pages are open: close one of them.\n")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S)
         await socket.prepare(request)
+
+        async def close() -> None:
+            await socket.close()
+
         page = AppService(
-            self.command, write_bytes=socket.send_bytes, write_str=socket.send_str, close=socket.close,
+            self.command, write_bytes=socket.send_bytes, write_str=socket.send_str, close=close,
             download_manager=self.download_manager,
         )  # fmt: skip
         self._pages += 1
@@ -181,10 +186,13 @@ async def _ended(page: AppService) -> None:
     process = page._process
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_S):
-            await page.stop()  # which takes the time-out for an end like another
-            if process is not None:
-                await process.wait()
-    if process is not None and process.returncode is None:
+            await page.stop()  # which ends without an error when it is cut short
+    if process is None:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REAP_S):
+            await process.wait()
+    if process.returncode is None:
         process.kill()
         await process.wait()
 
