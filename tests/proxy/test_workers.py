@@ -169,6 +169,17 @@ def test_one_that_dies_is_replaced_and_is_as_the_others(make_proxy: MakeProxy, n
     )
 
 
+def test_one_that_hangs_is_killed_and_replaced(make_proxy: MakeProxy, node_cluster: NodeCluster) -> None:
+    """The port would give it its share of the clients, and they would wait for ever."""
+    proxy = start(make_proxy(node_cluster.nodes, start=False))
+    hung = workers_of(proxy)[1]
+    os.kill(hung, signal.SIGSTOP)
+    wait_until(lambda: hung not in workers_of(proxy), "it is killed", 60)
+    wait_until(lambda: len(workers_of(proxy)) == WORKERS and stat(proxy, "workers") == WORKERS, "another serves", 30)
+    with sessions(proxy) as found:
+        assert all(connection.execute("SELECT 1").fetchone() == (1,) for connection in found.values())
+
+
 def test_settings_and_limits_are_for_all_together(make_proxy: MakeProxy, node_cluster: NodeCluster) -> None:
     proxy = start(make_proxy(node_cluster.nodes, start=False, settings={"max_clients": 6, "pool_size": 3}))
     with proxy.connect(dbname="heliosproxy") as console:

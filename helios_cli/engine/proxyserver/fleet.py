@@ -35,6 +35,8 @@ AGAIN_S: Final = (0.1, 10.0)
 """Before a worker that has ended is started again, at first and at most; each time it is twice as long."""
 STEADY_S: Final = 30.0
 """Who has run so long begins with the shortest wait again."""
+ANSWER_S: Final = 3.0
+"""A worker that is asked for a sign of life, every so often, has so long to give it, and one more chance."""
 KILL_S: Final = 5.0
 """Beyond ``shutdown_timeout`` a worker that has not ended is killed."""
 
@@ -165,13 +167,33 @@ class Fleet:
             await self._loop.create_unix_connection(lambda: peer, sock=ours)
             if self._over.is_set():
                 peer.tell("end")
-            return await seat.process.wait()
+            watching = self._loop.create_task(self._watch(seat, peer, seat.process))
+            try:
+                return await seat.process.wait()
+            finally:
+                watching.cancel()
         except OSError:
             ours.close()
             return await seat.process.wait()
         finally:
             seat.there = seat.peer = None
             peer.close()
+
+    async def _watch(self, seat: Seat, peer: Peer, process: asyncio.subprocess.Process) -> None:
+        """Kill a worker that hangs: the port would go on giving it its share of the clients."""
+        missed = 0
+        while missed < 2:
+            await asyncio.sleep(ANSWER_S)
+            if seat.there is None:
+                continue
+            try:
+                await peer.call("alive", ANSWER_S)
+                missed = 0
+            except NotServing:
+                missed += 1
+        log.error("worker %d has not answered for %g s: it is killed", seat.number, 3 * ANSWER_S)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
     async def _serve(self, seat: Seat, name: str, given: dict[str, Any]) -> Any:
         """What a worker wants."""

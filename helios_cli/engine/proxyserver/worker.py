@@ -97,6 +97,8 @@ class Worker:
             self.process.proxy.cancel_client(given["pid"], bytes.fromhex(given["key"]))
         elif name == "end":
             self.process.end()
+        elif name == "alive":
+            pass
         else:
             return await serve(self.process.own, name, given)
         return None
