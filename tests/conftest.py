@@ -36,7 +36,7 @@ def find_program(name: str) -> str | None:
     for directory in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
         if (directory / name).exists():
             return str(directory / name)
-    return shutil.which(name)
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -26,6 +26,7 @@ command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 command -v nft >/dev/null 2>&1 || missing="$missing nftables"
 command -v fsfreeze >/dev/null 2>&1 || missing="$missing util-linux"
 command -v mkfs.ext4 >/dev/null 2>&1 || missing="$missing e2fsprogs"
+command -v sshd >/dev/null 2>&1 || missing="$missing openssh-server"
 
 if [ -z "$missing" ]; then
     [ -n "$if_possible" ] || echo "every Debian package the tests use is here"
@@ -46,11 +47,11 @@ if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
     mkdir -p /etc/postgresql-common
     echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
 fi
-# Nor an etcd or a PgBouncer on its own ports: what policy-rc.d forbids to start is only installed.
+# Nor an etcd, a PgBouncer or an sshd on its own ports: what policy-rc.d forbids to start is only installed.
 policy=/usr/sbin/policy-rc.d
 forbids=
 if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\ncase "$1" in etcd*|pgbouncer*) exit 101 ;; esac\n' >"$policy"
+    printf '#!/bin/sh\ncase "$1" in etcd*|pgbouncer*|ssh*) exit 101 ;; esac\n' >"$policy"
     chmod 755 "$policy"
     forbids=yes
 fi

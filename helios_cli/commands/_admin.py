@@ -18,7 +18,7 @@ from helios_cli.engine.storage.secret import NAME as SECRET_NAME
 from helios_cli.engine.storage.secret import load_secret
 
 if TYPE_CHECKING:
-    from helios_cli.commands.local.clusterfile import LocalCluster
+    from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode
 
 Node: TypeAlias = Annotated[
     str | None,
@@ -173,22 +173,30 @@ def _cluster(directory: str | None, *, needed: bool) -> LocalCluster | None:
 def _local_files(address: _http.Address, directory: str | None = None) -> tuple[list[str], list[str]]:
     """Token and secret file of the node of cluster.toml that is asked at an address; empty when it is none of them."""
     cluster = _cluster(directory, needed=False)
-    if cluster is None or address.host not in ("127.0.0.1", "::1", "localhost"):
+    if cluster is None:
         return [], []
-    own = [str(cluster.token_file(one)) for one in cluster.nodes if one.http_port == address.port]
-    return own, [str(cluster.secret_file)] if own else []
+    host = "127.0.0.1" if address.host in ("::1", "localhost") else address.host
+    asked = (host, address.port)
+    ours = [one for one in cluster.nodes if (cluster.asked_at(one), one.http_port) == asked]
+    return _own_tokens(ours, cluster), [str(cluster.secret_file)] if ours else []
+
+
+def _own_tokens(nodes: Sequence[LocalNode], cluster: LocalCluster) -> list[str]:
+    """Files of this machine; nodes of hosts are asked with a token of the cluster's secret."""
+    return [str(cluster.token_file(one)) for one in nodes if not one.host]
 
 
 def all_of(cluster: LocalCluster, asked: Asked) -> list[Reach]:
     """The nodes of a cluster of this machine."""
-    from helios_cli.commands.local.clusterfile import HOST
     from helios_cli.commands.local.faces import http_address
 
     return [
         Reach(
             one.name,
-            _http.Address(HOST, one.http_port, True, asked.ca) if asked.ca else http_address(cluster, one),
-            _files(asked.token_file, [str(cluster.token_file(one))]),
+            _http.Address(cluster.asked_at(one), one.http_port, True, asked.ca)
+            if asked.ca
+            else http_address(cluster, one),
+            _files(asked.token_file, _own_tokens([one], cluster)),
             _secret_files(asked, [str(cluster.secret_file)]),
         )
         for one in cluster.nodes

@@ -58,6 +58,8 @@ def show(cluster: LocalCluster, seen: Sequence[Observation], as_json: bool) -> i
     picture.show(cluster, seen, observation.observe_proxy(cluster), as_json=as_json)
     primary = observation.primary_of(seen)
     if primary is not None and not as_json:
-        port = cluster.proxy.pg_port if cluster.proxy is not None else primary.node.pg_port
-        typer.echo(f'connect: heliosdb-cli --port {port} -c "SHOW TOPOLOGY"', err=True)
+        way = cluster.proxy or primary.node
+        host = f" --host {cluster.asked_at(way)}" if way.host else ""
+        password = f"PGUSER=helios PGPASSWORD=$(cat {cluster.password_file}) " if cluster.is_guarded else ""
+        typer.echo(f'connect: {password}heliosdb-cli{host} --port {way.ports["pg"]} -c "SHOW TOPOLOGY"', err=True)
     return ExitCode.OK

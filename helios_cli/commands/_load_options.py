@@ -53,8 +53,9 @@ def find_hosts(
     environ = dict(os.environ)
     named = host or environ.pop("PGHOST", None)
     if named is None and port is None and not environ.get("PGPORT") and clusterfile.find(None, environ) is not None:
-        nodes = clusterfile.load(None, environ).data_nodes
-        named = ",".join(f"{clusterfile.HOST}:{one.pg_port}" for one in nodes)
+        cluster = clusterfile.load(None, environ)
+        named = ",".join(f"{cluster.asked_at(one)}:{one.pg_port}" for one in cluster.data_nodes)
+        password = password or environ.get("PGPASSWORD") or clusterfile.password_of(cluster)
     base = make_target(
         environ, None, None, port, user or environ.get("PGUSER") or "helios", dbname, password, sslmode, 5.0
     )

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from helios_cli.commands import _options, cluster_logs, cluster_nodes, cluster_partition, cluster_up
+from helios_cli.commands import (
+    _options,
+    cluster_hosts,
+    cluster_install,
+    cluster_logs,
+    cluster_nodes,
+    cluster_partition,
+    cluster_up,
+)
 from helios_cli.commands._cluster import Directory, DryRun, Hard, Timeout, say
 from helios_cli.commands._errors import ExitCode, Refused
 from helios_cli.commands._progress import Progress
@@ -17,7 +25,9 @@ if TYPE_CHECKING:
     from helios_cli.commands.local.clusterfile import LocalCluster
     from helios_cli.commands.local.observation import Observation, ProxyObservation
 
-app = typer.Typer(add_completion=False, help="Run a cluster of real processes on this machine.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, help="Run a cluster of real processes, on this machine or on hosts.", no_args_is_help=True
+)
 app.command()(cluster_up.up)
 
 
@@ -52,8 +62,9 @@ def _look(cluster: LocalCluster) -> tuple[list[Observation], ProxyObservation | 
     return observation.observe(cluster), observation.observe_proxy(cluster)
 
 
-for verb in (cluster_logs.logs, *cluster_nodes.VERBS, *cluster_partition.VERBS):
+for verb in (cluster_logs.logs, *cluster_nodes.VERBS, *cluster_partition.VERBS, *cluster_install.VERBS):
     app.command()(verb)
+app.add_typer(cluster_hosts.app, name="hosts")
 
 
 @app.command()
@@ -107,19 +118,25 @@ def down(
 
 def _delete(cluster: LocalCluster, dry_run: bool) -> list[str]:
     """Remove what ``cluster up`` made, and its directories when nothing else is in them; the paths."""
-    from helios_cli.commands.local import partitions
+    from helios_cli.commands.local import partitions, wiping
     from helios_cli.commands.playing import runs
 
-    paths = [cluster.data_dir(one) for one in cluster.nodes]
+    paths = [cluster.data_dir(one) for one in cluster.nodes if not one.host]
     paths += [cluster.directory / runs.DIRECTORY]
-    paths += [path for one in cluster.members for path in (cluster.log_file(one), cluster.pid_file(one))]
+    paths += [
+        path for one in cluster.members if not one.host for path in (cluster.log_file(one), cluster.pid_file(one))
+    ]
     if cluster.proxy is not None:
         paths += [cluster.proxy_file, cluster.proxy_token_file, cluster.directory / partitions.NAME]
-    paths = [path for path in (*paths, cluster.secret_file, cluster.path) if path.exists()]
+    paths += [cluster.secret_file, cluster.password_file]
+    if not cluster.hosts:  # else it was written by hand
+        paths.append(cluster.path)
+    paths = [path for path in paths if path.exists()]
+    there = wiping.wipe_hosts(cluster, dry_run=dry_run)
     if not dry_run:
         for path in paths:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         for directory in dict.fromkeys((cluster.directory / cluster.data, cluster.directory)):
             if directory != Path() and directory.is_dir() and not any(directory.iterdir()):
                 directory.rmdir()
-    return [str(path) for path in paths]
+    return [*there, *map(str, paths)]

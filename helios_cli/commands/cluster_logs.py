@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from helios_cli.commands.local.loglines import Entry, Wanted
-    from helios_cli.commands.local.logtail import Tail
+    from helios_cli.commands.local.logtail import FarTail, Tail
 
 FOLLOWED_FROM: Final = 20
 POLL_S: Final = 0.25
@@ -74,7 +74,7 @@ def logs(
     wanted = _wanted(level, grep, since)
     doing = acts.Acts(clusterfile.load(directory))
     members = [doing.member(name) for name in dict.fromkeys(nodes or doing.names)]
-    tails = [logtail.Tail(one.name, doing.cluster.log_file(one)) for one in members]
+    tails = [logtail.of(doing.cluster, one) for one in members]
     most = lines if lines is not None else FOLLOWED_FROM if follow and not since else None
     printer = _Printer([one.name for one in members], wanted, as_json)
     try:
@@ -106,7 +106,7 @@ def _wanted(level: str, grep: str | None, since: str | None) -> Wanted:
     return loglines.Wanted(level, pattern, first)
 
 
-def _follow(tails: Sequence[Tail], printer: _Printer) -> None:
+def _follow(tails: Sequence[Tail | FarTail], printer: _Printer) -> None:
     from helios_cli.commands.local import logtail
 
     while True:

@@ -130,14 +130,16 @@ def up(
     wanted = Wanted(nodes, observers, mode, _modes(modes), proxy, data, base_port, all_sets, netns)
     with ExitStack() as claims:
         cluster, new = _made_or_found(directory, wanted, claims)
-        steps = launch.plan(cluster, observation.observe(cluster))
+        seen = observation.observe(cluster)
+        launch.refuse_unreachable(seen)
+        steps = launch.plan(cluster, seen)
         if dry_run:
             return print_plan(cluster, steps, as_json)
         with _undone_by_ctrl_c(cluster, steps), bringup.BringUp(cluster, quiet=as_json) as display:
             if new:
                 if cluster.netns:
                     network.check()
-                launch.refuse_used_ports([step.node for step in steps])
+                launch.refuse_used_ports(cluster, [step.node for step in steps])
                 cluster.directory.mkdir(parents=True, exist_ok=True)
                 clusterfile.write(cluster)
                 display.say(f"wrote {cluster.path}")

@@ -90,7 +90,7 @@ def _all_findings(asked: Asked, proxies: list[str]) -> list[Finding]:
             raise ConfigError("--proxy is checked against a cluster", hint="Name one of its nodes: --node HOST:PORT")
         return examine(asked.data_dir, asked.config)
     if cluster.proxy is not None and not proxies:
-        proxies = [f"{clusterfile.HOST}:{cluster.proxy.admin_port}"]
+        proxies = [f"{cluster.asked_at(cluster.proxy)}:{cluster.proxy.admin_port}"]
     picture = _cluster_look.look(asked, proxies)
     place = replace(Settings(), data_dir=str(cluster.directory))
     machine_checks = [_python(), _sqlite(), *(check(place) for check in _ANYWHERE)]

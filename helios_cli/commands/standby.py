@@ -54,6 +54,9 @@ def add(
     pg_port: Annotated[int | None, PortOption] = None,
     native_port: Annotated[int | None, PortOption] = None,
     http_port: Annotated[int | None, PortOption] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="HOST", help="Host of cluster.toml. \\[the one with fewest nodes]")
+    ] = None,
     ca: Ca = None,
     timeout: Timeout = 60.0,
     dry_run: DryRun = False,
@@ -89,7 +92,8 @@ def add(
             hint="Choose another name, or start that one: heliosdb-nano cluster start.",
         )  # fmt: skip
     chosen = tuple(port for port in ports if port) or layout.free_ports_after(cluster.nodes)
-    return _add(cluster, clusterfile.LocalNode(name, "standby", mode, *chosen), timeout, dry_run, as_json)
+    place = host if host is not None else layout.host_for_one_more(cluster)
+    return _add(cluster, clusterfile.LocalNode(name, "standby", mode, *chosen, host=place), timeout, dry_run, as_json)
 
 
 def _add(cluster: LocalCluster, new: LocalNode, timeout: float, dry_run: bool, as_json: bool) -> int:
@@ -209,9 +213,9 @@ def _stop(cluster: LocalCluster, node: LocalNode, timeout: float) -> None:
 
 def _take_out(cluster: LocalCluster, name: str) -> str:
     """Write the file without a node; where its data is."""
-    from helios_cli.commands.local import clusterfile, proxyfile
+    from helios_cli.commands.local import clusterfile, machines, proxyfile
 
     left = clusterfile.with_nodes(cluster, tuple(one for one in cluster.nodes if one.name != name))
     clusterfile.write(left)
     proxyfile.write(left)
-    return str(cluster.data_dir(cluster.node(name)))
+    return machines.named(cluster, cluster.node(name), cluster.data_dir(cluster.node(name)))

@@ -17,7 +17,7 @@ import typer
 from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json
 from helios_cli.commands.local import clusterfile
-from helios_cli.commands.local.processes import child_environment
+from helios_cli.commands.local.machines import child_environment
 
 OUTAGE_SHARE: Final = 0.5
 """Of the load's time, for how long the old primary is away; the rest is before and after it."""

@@ -94,19 +94,20 @@ def _given(
     as_json: _options.Json = False,
 ) -> Given:
     if proxy:
-        host, port = _proxy_of_the_cluster()
+        host, port, password = _proxy_of_the_cluster(password)
     found = find_hosts(host, port, user, dbname, password, sslmode, timeout)
     drawn = secrets.randbelow(1 << 32) if seed is None else seed
     return Given(found, duration, clients, rate, drawn, svg, output, dry_run, as_json)
 
 
-def _proxy_of_the_cluster() -> tuple[str, int]:
+def _proxy_of_the_cluster(password: str | None) -> tuple[str, int, str | None]:
     from helios_cli.commands.local import clusterfile
 
     cluster = clusterfile.load(None, os.environ)
     if cluster.proxy is None:
         raise ConfigError(f"the cluster of {cluster.path} has no proxy", hint="Name one: --host HOST --port PORT.")
-    return clusterfile.HOST, cluster.proxy.pg_port
+    password = password or os.environ.get("PGPASSWORD") or clusterfile.password_of(cluster)
+    return cluster.asked_at(cluster.proxy), cluster.proxy.pg_port, password
 
 
 def _with_given(function: Callable[..., int]) -> Callable[..., int]:

@@ -54,7 +54,7 @@ class PlaybookStage:
 
     def up(self) -> None:
         """Start it on ports of its own."""
-        self.call("cluster", "up", "--dir", self.directory, "--base-port", _base_port(), "--timeout", 100, *self.more)
+        self.call("cluster", "up", "--dir", self.directory, "--base-port", base_port(), "--timeout", 100, *self.more)
 
     def play(self, name: str | Path, *, code: int = 0, **variables: object) -> Any:
         """Run a playbook to its end; its report."""
@@ -121,7 +121,7 @@ def _sets(variables: dict[str, object]) -> list[str]:
     return [word for name, value in variables.items() for word in ("--set", f"{name}={value}")]
 
 
-def _base_port() -> int:
+def base_port() -> int:
     """The first of a hundred ports of which those of eight processes are free."""
     while True:
         port = free_port() // 100 * 100

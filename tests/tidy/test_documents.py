@@ -103,7 +103,8 @@ def test_the_readme_fits_a_screen_and_names_the_two_targets() -> None:
 
 READS = {
     "health", "status", "topology", "monitor", "version", "doctor", "whatif", "explain failover", "completion",
-    "cluster status", "cluster logs", "standby list", "playbook list", "playbook show", "playbook check",
+    "cluster status", "cluster logs", "cluster hosts list", "cluster units", "standby list", "playbook list",
+    "playbook show", "playbook check",
     "playbook report", "prove verify", "user list", "user show", "log inspect", "log verify", "log dump",
     "salvage list", "salvage show", "salvage export", "config show", "config validate", "workload ledger verify",
     "workload ledger show", "proxy check", "proxy config", "proxy status", "proxy nodes", "proxy pools",

@@ -1,4 +1,4 @@
-"""What can be done to the processes of a cluster on this machine, by name."""
+"""What can be done to the processes of a cluster, by name, wherever they run."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ class Acts:
             HeliosError: a port is taken (55006), the process ended, or the time is over (57014).
         """
         wanted = self.member(name)
-        steps = [step for step in launch.plan(self.cluster, self.observe()) if step.node == wanted]
+        seen = self.observe()
+        launch.refuse_unreachable([one for one in seen if one.node == wanted])
+        steps = [step for step in launch.plan(self.cluster, seen) if step.node == wanted]
         launch.launch(self.cluster, steps)
         return launch.wait_streaming(self.cluster, timeout_s, tell, [wanted], saw) if wait else self.observe()
 

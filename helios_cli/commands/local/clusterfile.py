@@ -1,18 +1,20 @@
-"""``cluster.toml``: the nodes of a cluster on this machine and its proxy, their ports and their directories."""
+"""``cluster.toml``: the nodes of a cluster and its proxy, their machines, their ports and their directories."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from helios_cli.commands.local import hosts
+from helios_cli.commands.local.hosts import HostEntry
+from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.errors import ConfigError, HeliosError
+from helios_cli.engine.remote import deeds
 
 NAME: Final = "cluster.toml"
 DIRECTORY: Final = "heliosdb-cluster"
@@ -22,6 +24,8 @@ HOST: Final = "127.0.0.1"
 NETWORK, NETWORK_BITS = "10.76.0.0", 14
 """Of every cluster whose processes have network namespaces: nothing leads from there to any other network."""
 PROXY_FILE: Final = "proxy.toml"
+SECRET_FILE: Final = "cluster.secret"
+PASSWORD_FILE: Final = "helios.password"
 PROXY: Final = "proxy"
 """Name of the proxy among the processes of a cluster."""
 
@@ -50,6 +54,8 @@ class LocalNode:
     http_port: int
     settings: tuple[str, ...] = field(default=(), kw_only=True)
     """Further settings of this node, as NAME=VALUE."""
+    host: str = field(default="", kw_only=True)
+    """Name of the host it runs on; empty: this machine."""
 
     @property
     def ports(self) -> dict[str, int]:
@@ -70,6 +76,8 @@ class LocalProxy:
     pg_port: int
     admin_port: int
     name: str = PROXY
+    host: str = ""
+    """Name of the host it runs on; empty: this machine."""
 
     @property
     def ports(self) -> dict[str, int]:
@@ -97,6 +105,10 @@ class LocalCluster:
     """Whether links between the nodes can be cut for drills (``allow_faults``)."""
     netns: str = ""
     """The name of its network namespaces, in which links are cut then; empty: it has none."""
+    hosts: tuple[HostEntry, ...] = ()
+    """Machines that are reached over SSH, on which some or all of it run."""
+    here: str = HOST
+    """Of this machine, as the nodes of other machines call those here."""
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -115,42 +127,68 @@ class LocalCluster:
 
     @property
     def secret_file(self) -> Path:
-        """The secret that the nodes prove to each other."""
-        return self.directory / "cluster.secret"
+        """The secret that the nodes prove to each other, on this machine."""
+        return self.directory / SECRET_FILE
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether clients have to prove who they are: what listens on a network is never open."""
+        return any(one.host for one in self.members)
+
+    @property
+    def password_file(self) -> Path:
+        """The password of helios on this machine, where clients have to prove who they are."""
+        return self.directory / PASSWORD_FILE
+
+    def host_of(self, member: Member) -> HostEntry | None:
+        """The host that something runs on; None: this machine."""
+        return next((one for one in self.hosts if member.host and one.name == member.host), None)
+
+    def asked_at(self, member: Member) -> str:
+        """Where commands and clients on this machine find it."""
+        return HOST if self.netns else self.address(member)
+
+    def place(self, member: Member) -> Path:
+        """The directory, on its own machine, in which everything of it lies."""
+        host = self.host_of(member)
+        return Path(host.directory) if host is not None else self.directory
 
     def address(self, member: Member) -> str:
-        """Where the others reach it: loopback, or its address in its network namespace, which its port tells."""
+        """Where the others reach it: its machine's, or in its network namespace the one that its port tells."""
+        host = self.host_of(member)
+        if host is not None:
+            return host.reached_at
         port = member.pg_port if isinstance(member, LocalProxy) else member.native_port
-        return f"10.77.{port >> 8}.{port & 255}" if self.netns else HOST
+        return f"10.77.{port >> 8}.{port & 255}" if self.netns else self.here
 
     def data_dir(self, node: LocalNode) -> Path:
-        """Where a node keeps everything."""
-        return self.directory / self.data / node.name
+        """Where a node keeps everything, on its own machine."""
+        return self.place(node) / ("" if node.host else self.data) / node.name
 
     @property
     def proxy_file(self) -> Path:
-        """The proxy's settings."""
+        """The proxy's settings on this machine; a proxy on a host has them sent."""
         return self.directory / PROXY_FILE
 
     @property
     def proxy_token_file(self) -> Path:
-        """The token of the proxy's admin verbs, which it draws beside its settings."""
+        """The token of the proxy's admin verbs, beside its settings."""
         return self.directory / "proxy.token"
 
     def log_file(self, member: Member) -> Path:
-        """What a process says."""
-        return self.directory / f"{member.name}.log"
+        """What a process says, on its own machine."""
+        return self.place(member) / f"{member.name}.log"
 
     def pid_file(self, member: Member) -> Path:
-        """Which process it is."""
-        return self.directory / f"{member.name}.pid"
+        """Which process it is, on its own machine."""
+        return self.place(member) / f"{member.name}.pid"
 
     def settings_of(self, node: LocalNode) -> tuple[str, ...]:
         """Further settings of a node, as NAME=VALUE: its own are the stronger ones."""
         return (*self.settings, *node.settings)
 
     def token_file(self, node: LocalNode) -> Path:
-        """The token of its admin verbs."""
+        """The token of its admin verbs, on its own machine."""
         return self.data_dir(node) / "http.token"
 
     def node(self, name: str) -> LocalNode:
@@ -223,6 +261,7 @@ def read(directory: Path) -> LocalCluster:
         cluster = LocalCluster(
             directory, nodes, _settings(content, "settings"), _proxy(content.get("proxy")),
             str(content.get("data", "")), _faults(content.get("faults", False)), _netns(content.get("netns", "")),
+            hosts.parsed(content.get("hosts", {})), str(content.get("address", HOST)),
         )  # fmt: skip
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint=UP_HINT) from None
@@ -241,12 +280,13 @@ def _node(entry: Mapping[str, Any]) -> LocalNode:
     _check_ports(name, ports)
     if not name or "/" in name or name.startswith("."):
         raise ValueError(f"{name!r} cannot be the name of a node")
+    more: dict[str, Any] = {"settings": _settings(entry, f"settings of {name}"), "host": str(entry.get("host", ""))}
     if is_observer:
-        return LocalNode(name, role, "", 0, *ports, settings=_settings(entry, f"settings of {name}"))
+        return LocalNode(name, role, "", 0, *ports, **more)
     mode = str(entry["mode"])
     if role not in ("primary", "standby") or mode not in MODES:
         raise ValueError(f"{name} has role {role!r} and mode {mode!r}")
-    return LocalNode(name, role, mode, *ports, settings=_settings(entry, f"settings of {name}"))
+    return LocalNode(name, role, mode, *ports, **more)
 
 
 def _proxy(entry: Mapping[str, Any] | None) -> LocalProxy | None:
@@ -254,7 +294,7 @@ def _proxy(entry: Mapping[str, Any] | None) -> LocalProxy | None:
         return None
     pg_port, admin_port = (entry[face] for face in ("pg_port", "admin_port"))
     _check_ports(PROXY, [pg_port, admin_port])
-    return LocalProxy(pg_port, admin_port)
+    return LocalProxy(pg_port, admin_port, host=str(entry.get("host", "")))
 
 
 def _faults(value: object) -> bool:
@@ -282,19 +322,30 @@ def _settings(entry: Mapping[str, Any], what: str) -> tuple[str, ...]:
 
 
 def check(cluster: LocalCluster) -> None:
-    """Refuse a cluster without nodes, or with a name or a port twice.
+    """Refuse a cluster without nodes, with a name or a port twice, or whose nodes cannot find each other.
 
     Raises:
         ConfigError: it is so.
     """
     names = [one.name for one in cluster.members]
-    ports = [str(port) for one in cluster.members for port in one.ports.values()]
+    ports = [f"{cluster.asked_at(one)}:{port}" for one in cluster.members for port in one.ports.values()]
     for what, values in (("name", names), ("port", ports)):
         twice = sorted({one for one in values if values.count(one) > 1})
         if twice:
-            raise ConfigError(f"{cluster.path} gives the {what} {twice[0]} twice")
+            raise ConfigError(f"{cluster.path} gives the {what} {twice[0].removeprefix(f'{HOST}:')} twice")
     if not cluster.data_nodes:
         raise ConfigError(f"{cluster.path} names no node" + (" but observers" if cluster.nodes else ""))
+    if cluster.netns and cluster.is_guarded:
+        raise ConfigError(f"{cluster.path} has hosts and netns: namespaces are of this machine alone")
+    for one in cluster.members:
+        if one.host and cluster.host_of(one) is None:
+            raise hosts.unknown(one.host, cluster.hosts, f"{cluster.path} has {one.name} on")
+    lonely = [one.name for one in cluster.nodes if is_loopback(cluster.address(one))]
+    if lonely and len(lonely) < len(cluster.nodes):
+        raise ConfigError(
+            f"the nodes on other machines cannot reach {', '.join(lonely)}",
+            hint=f'Write the address of this machine at the top of {cluster.path}: address = "10.0.0.5"',
+        )
 
 
 def _reason(error: Exception) -> str:
@@ -327,38 +378,44 @@ def write(cluster: LocalCluster) -> None:
         table["name"] = node.name
         table.update({"role": node.role} if node.is_observer else {"role": node.role, "mode": node.mode})
         table.update({f"{face}_port": port for face, port in node.ports.items()})
+        if node.host:
+            table["host"] = node.host
         tables.append(table)
     document["nodes"] = tables
     if cluster.proxy is not None:
         proxy = document.setdefault("proxy", tomlkit.table())
         proxy.update({f"{face}_port": port for face, port in cluster.proxy.ports.items()})
+        if cluster.proxy.host:
+            proxy["host"] = cluster.proxy.host
+    for host in cluster.hosts:
+        entry = document.setdefault("hosts", tomlkit.table(True)).setdefault(host.name, tomlkit.table())
+        entry.update({key: value for key, value in host.record().items() if entry.get(key) != value})
     write_text(cluster.path, tomlkit.dumps(document))
 
 
 def write_text(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file so that a reader sees the old text or the new one.
+    """Write a file of this machine so that a reader sees the old text or the new one.
 
     Raises:
         OSError: the file system refuses.
     """
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-            os.fchmod(descriptor, mode)
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-        raise
+    deeds.write(str(path), text.encode(), mode)
 
 
 def create_secret(cluster: LocalCluster) -> None:
-    """Draw the cluster's secret when there is none yet."""
+    """Draw the cluster's secret when there is none yet, and the password of helios where one is needed."""
     if not cluster.secret_file.exists():
         write_text(cluster.secret_file, secrets.token_hex(32) + "\n", 0o600)
+    if cluster.is_guarded and not cluster.password_file.exists():
+        write_text(cluster.password_file, secrets.token_urlsafe(18) + "\n", 0o600)
+
+
+def password_of(cluster: LocalCluster) -> str | None:
+    """The password of helios; None where there is none, or none that can be read."""
+    try:
+        return cluster.password_file.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
 
 
 def with_nodes(cluster: LocalCluster, nodes: tuple[LocalNode, ...]) -> LocalCluster:

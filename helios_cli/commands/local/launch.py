@@ -1,4 +1,4 @@
-"""Bringing a cluster's processes up, and waiting until they follow each other."""
+"""Bringing a cluster's processes up, here and on hosts, and waiting until they follow each other."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from helios_cli.commands.local import clusterfile, layout, network, observation, partitions, processes, proxyfile
+from helios_cli.commands.local import (
+    clusterfile,
+    layout,
+    machines,
+    network,
+    observation,
+    partitions,
+    processes,
+    proxyfile,
+)
 from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, Member
 from helios_cli.commands.local.observation import Observation, ProxyObservation
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.remote.errors import HostError
 
 POLL_S: Final = 0.1
 PORTS_HINT: Final = "Choose other ports with --base-port (0 finds free ones), or stop who holds them."
@@ -39,34 +49,51 @@ def plan(cluster: LocalCluster, seen: Sequence[Observation]) -> list[Step]:
     """A step for each process that does not run: the first primary before what joins it, the proxy last."""
     leader = observation.primary_of(seen)
     first = leader.node if leader is not None else next((n for n in cluster.nodes if n.role == "primary"), None)
-    down = [one.node for one in sorted(seen, key=lambda one: one.node.role != "primary") if one.process is None]
+    down = [one.node for one in sorted(seen, key=lambda one: one.node.role != "primary") if one.state == "down"]
     steps = [_step(cluster, node, None if node == first else first) for node in down]
-    if cluster.proxy is not None and processes.find(cluster, cluster.proxy) is None:
+    if cluster.proxy is not None and _is_down(cluster, cluster.proxy):
         steps.append(_step(cluster, cluster.proxy, None))
     return steps
 
 
+def _is_down(cluster: LocalCluster, member: Member) -> bool:
+    try:
+        return processes.find(cluster, member) is None
+    except HostError:
+        return False  # nobody knows
+
+
+def refuse_unreachable(seen: Sequence[Observation]) -> None:
+    """Raise the HostError of a host that cannot be reached, and whose node does not answer either."""
+    for one in seen:
+        if one.problem is not None and one.state == "unreachable":
+            raise one.problem
+
+
 def _step(cluster: LocalCluster, member: Member, join: LocalNode | None) -> Step:
-    return Step(member, join, ["heliosdb-nano", *processes.command_line(cluster, member, join)])
+    words = ["heliosdb-nano"] if not member.host else machines.program(cluster, member)
+    return Step(member, join, [*words, *processes.command_line(cluster, member, join)])
 
 
-def refuse_used_ports(members: Sequence[Member]) -> None:
+def refuse_used_ports(cluster: LocalCluster, members: Sequence[Member]) -> None:
     """Raise when somebody listens on one of their ports: HeliosError, 55006; its message names the holders."""
-    layout.refuse_used_ports(members, PORTS_HINT)
+    layout.refuse_used_ports(cluster, members, PORTS_HINT)
 
 
 def launch(cluster: LocalCluster, steps: Sequence[Step]) -> None:
-    """Start the processes of a plan. The directory and its file are there already.
+    """Start the processes of a plan: the first primary before all others. The directory and its file are there already.
 
     Raises:
-        HeliosError: a port is taken, or the network cannot be made; nothing was started. OSError: a file cannot be
+        HeliosError: a port is taken, a host cannot be reached, or the network cannot be made; nothing was started.
+            OSError: a file cannot be
             written.
     """
-    refuse_used_ports([step.node for step in steps])
+    refuse_used_ports(cluster, [step.node for step in steps])
     clusterfile.create_secret(cluster)
     (cluster.directory / cluster.data).mkdir(parents=True, exist_ok=True)
     proxyfile.write(cluster)
     network.make(cluster, [step.node for step in steps])
+    machines.equip(cluster, [step.node for step in steps])
     for step in steps:
         processes.spawn(cluster, step.node, step.join)
 
@@ -103,14 +130,14 @@ def _lacking(
     """What is waited for, in words; empty when all that is wanted is there. Raises when a process has ended."""
     awaited = [one for one in seen if not only or one.node in only]
     for one in awaited:
-        if one.process is None:
+        if one.state == "down":
             raise _ended(cluster, one.node)
     leader = observation.primary_of(seen)
     waits = observation.lacking(seen, awaited)
     if awaited and leader is None and not waits:
         waits = ["nobody leads"]
     if proxy is not None and (not only or proxy.proxy in only):
-        if proxy.process is None:
+        if proxy.state == "down":
             raise _ended(cluster, proxy.proxy)
         # Its reason to wait is the nodes' state, which is told already.
         if proxy.state == "starting" or (proxy.state != "serving" and not only and not waits):

@@ -7,9 +7,11 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from helios_cli.commands.local.clusterfile import HOST, LocalNode, LocalProxy, Member
+from helios_cli.commands.local import machines
+from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy, Member
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.observe.machine import port_use
+from helios_cli.engine.remote.machine import together
 
 PG_PORT: Final = 5432
 HTTP_PORT: Final = 8080
@@ -134,17 +136,38 @@ def proxy_after(nodes: Sequence[LocalNode]) -> LocalProxy:
     return LocalProxy(*free_ports_after(nodes)[:2])
 
 
-def refuse_used_ports(members: Sequence[Member], hint: str) -> None:
+def refuse_used_ports(cluster: LocalCluster, members: Sequence[Member], hint: str) -> None:
     """Raise when somebody listens on a port of these processes.
 
     Raises:
-        HeliosError: 55006; the message names each port and its holder.
+        HeliosError: 55006; the message names each port and its holder. HostError: a host cannot be reached.
     """
     used = [
         f"{face} port {port} of {one.name} is held by {use.holder}"
         for one in members
+        if not one.host
         for face, port in one.ports.items()
         if not (use := port_use(HOST, port)).free
     ]
+    for found in together(lambda one: _used_there(cluster, one), [one for one in members if one.host]):
+        used += found
     if used:
         raise HeliosError("; ".join(used), sqlstate="55006", hint=hint)
+
+
+def _used_there(cluster: LocalCluster, member: Member) -> list[str]:
+    """The ports of something on a host that somebody holds there, in words."""
+    address = machines.listens_on(cluster, member)
+    wanted = [[address, port] for port in member.ports.values()]
+    used = machines.of(cluster, member).ask("used_ports", wanted)
+    return [
+        f"{face} port {port} of {member.name} is held by another process of {member.host}"
+        for face, port in member.ports.items() if port in used
+    ]  # fmt: skip
+
+
+def host_for_one_more(cluster: LocalCluster) -> str:
+    """Where another node goes: the host with the fewest nodes; empty, this machine, where all of it runs here."""
+    if not any(one.host for one in cluster.nodes):
+        return ""
+    return min((one.name for one in cluster.hosts), key=lambda name: sum(node.host == name for node in cluster.nodes))

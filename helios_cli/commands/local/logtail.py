@@ -1,14 +1,19 @@
-"""Reading logs that grow, are rotated or cut, and belong to processes that come and go."""
+"""Reading logs that grow, are rotated or cut, belong to processes that come and go, and lie here or on hosts."""
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from helios_cli.commands.local import machines
+from helios_cli.commands.local.clusterfile import LocalCluster, Member
 from helios_cli.commands.local.loglines import Assembler, Entry
+from helios_cli.engine.remote.errors import HostError
+from helios_cli.engine.remote.machine import Machine
 
 READ_BYTES: Final = 1 << 20
 LINE_BYTES_MAX: Final = 1 << 20
@@ -90,11 +95,52 @@ class Tail:
             yield from self._assembler.feed([line.decode(errors="replace")])
 
 
-def histories(tails: Sequence[Tail]) -> Iterator[Entry]:
+class FarTail:
+    """The same for a log on a host. While the host cannot be reached nothing comes, and all of it afterwards."""
+
+    def __init__(self, node: str, machine: Machine, path: str) -> None:
+        self._machine, self._path = machine, path
+        self._assembler = Assembler(node)
+        self._mark: list[int] | None = None
+        self._rest = b""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def history(self) -> Iterator[Entry]:
+        """Everything so far (:meth:`Tail.history`). Raises HostError when the host cannot be reached."""
+        self._mark = self._machine.ask("oldest", self._path)
+        yield from self._grown()
+
+    def news(self) -> Iterator[Entry]:
+        """What has come since (:meth:`Tail.news`)."""
+        with contextlib.suppress(HostError):
+            yield from self._grown()
+
+    def _grown(self) -> Iterator[Entry]:
+        while True:
+            self._mark, data, is_over = self._machine.ask("grown", self._path, self._mark, READ_BYTES)
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            if self._rest and (is_over or len(self._rest) > LINE_BYTES_MAX):
+                lines.append(self._rest)
+                self._rest = b""
+            yield from self._assembler.feed(line.decode(errors="replace").rstrip("\r") for line in lines)
+            if not data and not is_over:
+                break
+        yield from self._assembler.flush()
+
+
+def of(cluster: LocalCluster, member: Member) -> Tail | FarTail:
+    """The log of a node or the proxy, wherever it is."""
+    path = cluster.log_file(member)
+    return FarTail(member.name, machines.of(cluster, member), str(path)) if member.host else Tail(member.name, path)
+
+
+def histories(tails: Sequence[Tail | FarTail]) -> Iterator[Entry]:
     """Everything so far of all logs, by time."""
     return heapq.merge(*(tail.history() for tail in tails), key=lambda one: one.time)
 
 
-def all_news(tails: Sequence[Tail]) -> list[Entry]:
+def all_news(tails: Sequence[Tail | FarTail]) -> list[Entry]:
     """What has come since in all logs, by time."""
     return sorted((one for tail in tails for one in tail.news()), key=lambda one: one.time)

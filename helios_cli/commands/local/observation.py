@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from helios_cli.commands import _http
 from helios_cli.commands.local import faces, processes
-from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy
+from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, LocalProxy
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.remote.errors import HostError
 from helios_cli.engine.types import Lsn
 
 ASK_S: Final = 2.0
@@ -26,9 +27,12 @@ class Observation:
     state: str
     """``streaming``, ``catchup``, ``disk_full``, ``blocked``, ``silent``, ``disconnected`` of a standby; ``observing``
     or ``disconnected`` of an observer; of a primary ``serving``, or ``lapsed`` while its lease is over; else
-    ``starting`` (a process without an answer), ``frozen`` or ``down``."""
+    ``starting`` (a process without an answer), ``frozen``, ``down``, or ``unreachable`` where neither
+    host nor node answer."""
     status: Mapping[str, Any]
     """The answer of /status; empty without one."""
+    problem: HostError | None = None
+    """Why its host could not be asked; what the node itself says is known all the same, when it answers."""
 
     @property
     def role(self) -> str:
@@ -79,7 +83,8 @@ class ProxyObservation:
     proxy: LocalProxy
     process: processes.Process | None
     state: str
-    """``serving``; ``waiting`` for a primary or the end of a pause; else ``starting``, ``frozen``, ``down``."""
+    """``serving``; ``waiting`` for a primary or the end of a pause; else ``starting``, ``frozen``, ``down``, or
+    ``unreachable`` where its host is."""
     reason: str = ""
     """Why it waits."""
 
@@ -100,18 +105,35 @@ def observe(cluster: LocalCluster, timeout_s: float = ASK_S) -> list[Observation
 
 def observe_node(cluster: LocalCluster, node: LocalNode, timeout_s: float = ASK_S) -> Observation:
     """One node."""
-    process = processes.find(cluster, node)
-    if process is None:
-        return Observation(node, None, "down", {})
-    if process.state == "frozen":
-        return Observation(node, process, "frozen", {})
+    try:
+        process = processes.find(cluster, node)
+        if process is None:
+            return Observation(node, None, "down", {})
+        if process.state == "frozen":
+            return Observation(node, process, "frozen", {})
+    except HostError as error:
+        return _without_host(cluster, node, timeout_s, error)
+    body = _status(cluster, node, timeout_s)
+    return (
+        Observation(node, process, "starting", {}) if body is None else Observation(node, process, _state(body), body)
+    )
+
+
+def _without_host(cluster: LocalCluster, node: LocalNode, timeout_s: float, error: HostError) -> Observation:
+    """A node whose host does not answer, and which may run all the same."""
+    body = _status(cluster, node, timeout_s)
+    if body is None:
+        return Observation(node, None, "unreachable", {}, error)
+    return Observation(node, None, _state(body), body, error)
+
+
+def _status(cluster: LocalCluster, node: LocalNode, timeout_s: float) -> Mapping[str, Any] | None:
+    """The answer of /status; None without one."""
     try:
         answer = _http.get(faces.http_address(cluster, node), "/status", timeout_s)
     except HeliosError:
         answer = None
-    if answer is None or answer.status != 200 or not isinstance(answer.body, dict):
-        return Observation(node, process, "starting", {})
-    return Observation(node, process, _state(answer.body), answer.body)
+    return answer.body if answer is not None and answer.status == 200 and isinstance(answer.body, dict) else None
 
 
 def observe_proxy(cluster: LocalCluster, timeout_s: float = ASK_S) -> ProxyObservation | None:
@@ -119,11 +141,14 @@ def observe_proxy(cluster: LocalCluster, timeout_s: float = ASK_S) -> ProxyObser
     proxy = cluster.proxy
     if proxy is None:
         return None
-    process = processes.find(cluster, proxy)
-    if process is None or process.state != "running":
-        return ProxyObservation(proxy, process, "down" if process is None else process.state)
     try:
-        answer = _http.get(_http.Address(HOST, proxy.admin_port), "/ready", timeout_s)
+        process = processes.find(cluster, proxy)
+        if process is None or (state := process.state) != "running":
+            return ProxyObservation(proxy, process, "down" if process is None else state)
+    except HostError as error:
+        return ProxyObservation(proxy, None, "unreachable", error.message)
+    try:
+        answer = _http.get(_http.Address(cluster.asked_at(proxy), proxy.admin_port), "/ready", timeout_s)
     except HeliosError:
         return ProxyObservation(proxy, process, "starting")
     body = answer.body if isinstance(answer.body, dict) else {}

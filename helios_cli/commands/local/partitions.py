@@ -5,18 +5,18 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from helios_cli.commands import _admin, _http
 from helios_cli.commands._errors import Refused
-from helios_cli.commands.local import faces, network, processes
-from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy, Member, write_text
+from helios_cli.commands.local import faces, machines, network, processes
+from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, LocalProxy, Member
 from helios_cli.engine.config.proxy_load import load_proxy
 from helios_cli.engine.errors import ConfigError, HeliosError
+from helios_cli.engine.remote.errors import HostError
+from helios_cli.engine.remote.machine import together
 
 NAME: Final = "cuts.json"
 """In the data directory of every node, which reads it when it starts; the proxy's is beside proxy.toml."""
@@ -40,7 +40,15 @@ def cut_links(cluster: LocalCluster) -> list[Link]:
     """What is cut now, by the files of the nodes and of the proxy, or by the rules of their network; sorted."""
     if cluster.netns:
         return network.lost(cluster)
-    return sorted({link for one in cluster.members for link in _read(_file(cluster, one))})
+    return sorted({link for found in together(lambda one: _known(cluster, one), cluster.members) for link in found})
+
+
+def _known(cluster: LocalCluster, member: Member) -> set[Link]:
+    """What is cut by the file of one; nothing where its host cannot be asked."""
+    try:
+        return _read(cluster, member)
+    except HostError:
+        return set()
 
 
 def change(cluster: LocalCluster, *, cut: Iterable[Link] = (), heal: Iterable[Link] | None = ()) -> list[Link]:
@@ -65,31 +73,29 @@ def change(cluster: LocalCluster, *, cut: Iterable[Link] = (), heal: Iterable[Li
         if cluster.proxy is not None:
             _tell_proxy(cluster, cluster.proxy, [link for link in lost if cluster.proxy.name in link])
         between = [link for link in lost if cluster.proxy is None or cluster.proxy.name not in link]
-        with ThreadPoolExecutor(max_workers=min(32, len(cluster.nodes))) as pool:
-            for told in [pool.submit(_tell, cluster, node, between) for node in cluster.nodes]:
-                told.result()
+        together(lambda node: _tell(cluster, node, between), cluster.nodes)
     return lost
 
 
 def _tell_proxy(cluster: LocalCluster, proxy: LocalProxy, lost: Sequence[Link]) -> None:
-    if not lost and not _read(_file(cluster, proxy)):
+    if not lost and not _read(cluster, proxy):
         return
     if lost and not load_proxy({}, str(cluster.proxy_file)).settings.allow_faults:
         raise Refused(
             "the proxy does not let its links be cut",
             hint=f"Write allow_faults = true below [proxy] in {cluster.proxy_file}, and restart it.",
         )
-    places = {one.name: [HOST, one.pg_port] for one in cluster.data_nodes}
-    write_text(_file(cluster, proxy), json.dumps({"lost": lost, "places": places}) + "\n")
+    places = {one.name: [cluster.address(one), one.pg_port] for one in cluster.data_nodes}
+    _write(cluster, proxy, {"lost": lost, "places": places})
 
 
 def _tell(cluster: LocalCluster, node: LocalNode, lost: Sequence[Link]) -> None:
     """Tell one node; one that starts just now is asked until it answers, or for :data:`ASK_S`."""
     record = {
         "lost": [list(link) for link in lost],
-        "places": {one.name: [HOST, one.native_port] for one in cluster.nodes},
+        "places": {one.name: [cluster.address(one), one.native_port] for one in cluster.nodes},
     }
-    if not lost and not _read(_file(cluster, node)):
+    if not lost and not _read(cluster, node):
         return  # one that has nothing to mend need not be able to
     end = time.monotonic() + ASK_S
     while (process := processes.find(cluster, node)) is not None:
@@ -105,24 +111,34 @@ def _tell(cluster: LocalCluster, node: LocalNode, lost: Sequence[Link]) -> None:
             time.sleep(POLL_S)
         else:
             return
-    if cluster.data_dir(node).is_dir():
-        write_text(_file(cluster, node), json.dumps(record) + "\n")
+    if machines.of(cluster, node).ask("exists", str(cluster.data_dir(node))):
+        _write(cluster, node, record)
 
 
 def _reach(cluster: LocalCluster, node: LocalNode) -> _admin.Reach:
-    tokens, secrets = (str(cluster.token_file(node)),), (str(cluster.secret_file),)
+    tokens, secrets = () if node.host else (str(cluster.token_file(node)),), (str(cluster.secret_file),)
     return _admin.Reach(node.name, faces.http_address(cluster, node), tokens, secrets)
 
 
-def _file(cluster: LocalCluster, member: Member) -> Path:
-    directory = cluster.directory if isinstance(member, LocalProxy) else cluster.data_dir(member)
-    return directory / NAME
+def _file(cluster: LocalCluster, member: Member) -> str:
+    directory = cluster.place(member) if isinstance(member, LocalProxy) else cluster.data_dir(member)
+    return str(directory / NAME)
 
 
-def _read(path: Path) -> set[Link]:
-    """What a node's file says; nothing when there is none, or none that can be read, as the node takes it too."""
+def _write(cluster: LocalCluster, member: Member, record: Mapping[str, object]) -> None:
+    data = (json.dumps(record) + "\n").encode()
+    machines.of(cluster, member).ask("write", _file(cluster, member), data, 0o644)
+
+
+def _read(cluster: LocalCluster, member: Member) -> set[Link]:
+    """What a node's file says; nothing when there is none, or none that can be read, as the node takes it too.
+
+    Raises:
+        HostError: its host cannot be reached.
+    """
     try:
-        return {(str(sender), str(receiver)) for sender, receiver in json.loads(path.read_text("utf-8"))["lost"]}
+        data: bytes | None = machines.of(cluster, member).ask("read", _file(cluster, member))
+        return {(str(sender), str(receiver)) for sender, receiver in json.loads(data or b"null")["lost"]}
     except (OSError, ValueError, KeyError, TypeError):
         return set()
 

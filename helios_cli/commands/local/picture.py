@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from helios_cli.commands._output import console, fitting, print_json, print_table
 from helios_cli.commands.local import observation, partitions
 from helios_cli.commands.local.clusterfile import LocalCluster
+from helios_cli.commands.local.machines import named
 from helios_cli.commands.local.observation import Observation, ProxyObservation
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ def record(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObser
                 "ports": one.node.ports, "flushed_lsn": one.status.get("flushed_lsn"),
                 "committed_lsn": one.status.get("committed_lsn"), "lag_bytes": observation.lag_bytes(one, primary),
                 "lag_ms": _lag_ms(one), "database_checksum": one.checksum or None,
-                "data_dir": str(cluster.data_dir(one.node)), "log": str(cluster.log_file(one.node)),
-                "alarms": one.alarms,
+                "host": one.node.host or None, "address": cluster.asked_at(one.node),
+                "data_dir": named(cluster, one.node, cluster.data_dir(one.node)),
+                "log": named(cluster, one.node, cluster.log_file(one.node)), "alarms": one.alarms,
             }
             for one in seen
         ],
@@ -64,12 +66,27 @@ def _proxy_record(cluster: LocalCluster, one: ProxyObservation | None) -> dict[s
     return {
         "name": one.proxy.name, "state": one.state, "reason": one.reason or None,
         "pid": one.process.pid if one.process else None, "ports": one.proxy.ports,
-        "config": str(cluster.proxy_file), "log": str(cluster.log_file(one.proxy)),
+        "config": str(cluster.proxy_file), "log": named(cluster, one.proxy, cluster.log_file(one.proxy)),
+        "host": one.proxy.host or None, "address": cluster.asked_at(one.proxy),
     }  # fmt: skip
 
 
+def columns(seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> tuple[str, ...]:
+    """The heads of the table; hosts where there are any."""
+    has_hosts = any(one.node.host for one in seen) or (proxy is not None and proxy.proxy.host)
+    return (*COLUMNS[:1], "host", *COLUMNS[1:]) if has_hosts else COLUMNS
+
+
 def rows(seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> list[tuple[object, ...]]:
-    """The table, row by row."""
+    """The table, row by row, in the order of :func:`columns`."""
+    found = _rows(seen, proxy)
+    if len(columns(seen, proxy)) == len(COLUMNS):
+        return found
+    hosts = [one.node.host for one in seen] + ([proxy.proxy.host] if proxy is not None else [])
+    return [(row[0], host, *row[1:]) for row, host in zip(found, hosts, strict=True)]
+
+
+def _rows(seen: Sequence[Observation], proxy: ProxyObservation | None) -> list[tuple[object, ...]]:
     primary = observation.primary_of(seen)
     found: list[tuple[object, ...]] = [
         (
@@ -132,7 +149,7 @@ def show(
     elif sys.stdout.isatty():
         console().print(table(cluster, seen, proxy))
     else:
-        print_table(COLUMNS, rows(seen, proxy))
+        print_table(columns(seen, proxy), rows(seen, proxy))
     if not as_json:
         for line in remarks(cluster, seen, proxy):
             print(line)
@@ -141,6 +158,7 @@ def show(
 def remarks(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> list[str]:
     """What has to be said below the table."""
     alarms = [f"alarm: {one.node.name}: {text}" for one in seen for text in one.alarms]
+    alarms += dict.fromkeys(f"{one.node.host}: {one.problem.message}" for one in seen if one.problem is not None)
     waits = [text for one in seen if (text := _leading(one, observation.primary_of(seen)))]
     waits += [f"{proxy.proxy.name} waits: {proxy.reason}"] if proxy is not None and proxy.reason else []
     cut = ", ".join(partitions.told(partitions.cut_links(cluster)))
@@ -163,13 +181,14 @@ def table(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObserv
 
     drawn = Table(title=escape(str(cluster.path)), title_justify="left", box=box.SIMPLE_HEAD, header_style="bold")
     cells = [[escape(str(cell)) for cell in row] for row in rows(seen, proxy)]
-    shown = fitting(COLUMNS, cells, DROPPABLE, console().width)
+    heads = columns(seen, proxy)
+    shown = fitting(heads, cells, DROPPABLE, console().width)
     for i in shown:
-        drawn.add_column(COLUMNS[i], justify="right" if COLUMNS[i] in ("term", "pid") else "left", no_wrap=True)
-    leader = observation.primary_of(seen)
+        drawn.add_column(heads[i], justify="right" if heads[i] in ("term", "pid") else "left", no_wrap=True)
+    leader, role, state = observation.primary_of(seen), heads.index("role"), heads.index("state")
     for row in cells:
-        row[1] = f"[bold]{row[1]}[/]" if leader is not None and row[0] == leader.node.name else row[1]
-        row[3] = f"[{COLOURS.get(row[3], 'red')}]{row[3]}[/]"
+        row[role] = f"[bold]{row[role]}[/]" if leader is not None and row[0] == leader.node.name else row[role]
+        row[state] = f"[{COLOURS.get(row[state], 'red')}]{row[state]}[/]"
         drawn.add_row(*(row[i] for i in shown))
     return drawn
 

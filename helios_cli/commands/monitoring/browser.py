@@ -13,7 +13,7 @@ from typing import Final
 import typer
 
 from helios_cli.commands._errors import ExitCode, Refused
-from helios_cli.commands.local import processes
+from helios_cli.commands.local import machines
 from helios_cli.engine.config.checks import is_loopback
 from helios_cli.engine.errors import ConfigError, HeliosError
 
@@ -47,7 +47,7 @@ def serve(
     place = web.Place(host, port, token or secrets.token_urlsafe(24), _tls(*certificate))
     if not is_loopback(host) and place.tls is None:
         typer.echo("warning: without --web-cert what is shown and typed can be read on its way", err=True)
-    os.environ["PYTHONPATH"] = processes.child_environment(os.environ)["PYTHONPATH"]
+    os.environ["PYTHONPATH"] = machines.child_environment(os.environ)["PYTHONPATH"]
     command = [sys.executable, "-m", "helios_cli", "monitor", *arguments]
     try:
         web.serve(command, place, lambda address: _say(address, token, host))

@@ -65,7 +65,7 @@ def _proxy(admin: str | None, config: str | None, cluster: LocalCluster | None) 
     if cluster is None or own is None:
         return None
     token = str(getattr(cluster, "proxy_token_file", "")) or None
-    return _proxy_admin.Asked(f"{clusterfile.HOST}:{own.admin_port}", None, token, timeout=2.0)
+    return _proxy_admin.Asked(f"{cluster.asked_at(own)}:{own.admin_port}", None, token, timeout=2.0)
 
 
 def _http_address(host: str, port: int) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.commands import _http, _proxy_admin
 from helios_cli.commands._admin import Reach
+from helios_cli.commands.local import clusterfile, machines
 from helios_cli.commands.monitoring import acting, playbooks, recalling, sqlways
 from helios_cli.commands.monitoring.asking import Rounds
 from helios_cli.commands.monitoring.members import members, removed
@@ -23,7 +24,7 @@ from helios_cli.tui.gateway import Act, Plan, SqlAnswer
 from helios_cli.tui.past import Past
 
 if TYPE_CHECKING:
-    from helios_cli.commands.local.clusterfile import LocalCluster
+    from helios_cli.commands.local.clusterfile import LocalCluster, Member
 
 ASK_S: Final = 2.0
 PATIENCE_S: Final = 0.5
@@ -58,7 +59,8 @@ class ClusterGateway:
         self._members = members(named)
         self._rounds = Rounds()
         self._newest: dict[str, NodeFacts] = {}
-        self._authorization = sqlways.credentials(os.environ)
+        known = clusterfile.password_of(cluster) if cluster is not None else None
+        self._authorization = sqlways.credentials(({"PGPASSWORD": known} if known else {}) | dict(os.environ))
         self._told_up_to: dict[str, int] = {}
         self._ask_events_at: dict[str, float] = {}
         self._untold: dict[str, str] = {}
@@ -242,28 +244,25 @@ class ClusterGateway:
         return sqlways.run(reach, text, self._authorization, SQL_S)
 
     def log_tail(self, name: str, lines: int) -> list[str]:
-        """The end of a log on this machine (:class:`~helios_cli.tui.gateway.Gateway`)."""
-        path = self._log_file(name)
-        if path is None:
+        """The end of a log, here or on a host (:class:`~helios_cli.tui.gateway.Gateway`)."""
+        member = self._member(name)
+        if self._cluster is None or member is None:
             raise HeliosError(
                 f"the log of {name} is not on this machine, or nobody knows where",
                 hint="The monitor finds the logs of a cluster that heliosdb-nano cluster up has started.",
             )
+        path = self._cluster.log_file(member)
         try:
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-                return file.read().decode(errors="replace").splitlines()[-lines:]
+            if not machines.of(self._cluster, member).ask("exists", str(path)):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            data: bytes = machines.of(self._cluster, member).ask("ending", str(path), TAIL_BYTES)
+            return data.decode(errors="replace").splitlines()[-lines:]
         except OSError as error:
             raise HeliosError(f"cannot read {path}: {error.strerror}", sqlstate="58030") from None
 
-    def _log_file(self, name: str) -> Path | None:
-        if self._cluster is None:
-            return None
-        proxy = getattr(self._cluster, "proxy", None)
-        for one in (*self._cluster.nodes, *([proxy] if proxy is not None else [])):
-            if one.name == name:
-                return self._cluster.log_file(one)
-        return None
+    def _member(self, name: str) -> Member | None:
+        found = self._cluster.members if self._cluster is not None else ()
+        return next((one for one in found if one.name == name), None)
 
     def close(self) -> None:
         """Ask no more (:class:`~helios_cli.tui.gateway.Gateway`)."""

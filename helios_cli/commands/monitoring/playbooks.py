@@ -9,7 +9,7 @@ import sys
 from typing import Final
 
 from helios_cli.commands._errors import ExitCode, Refused
-from helios_cli.commands.local import processes
+from helios_cli.commands.local import machines
 from helios_cli.commands.local.clusterfile import LocalCluster
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui.gateway import Plan
@@ -55,7 +55,7 @@ def _run(arguments: list[str], timeout_s: float | None) -> subprocess.CompletedP
     try:
         return subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False,
-            start_new_session=True, env=processes.child_environment(os.environ),
+            start_new_session=True, env=machines.child_environment(os.environ),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise HeliosError(f"no answer within {timeout_s:g} s: {' '.join(command[1:])}", sqlstate="57014") from None

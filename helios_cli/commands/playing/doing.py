@@ -1,4 +1,4 @@
-"""The actions of a playbook on the cluster of this machine."""
+"""The actions of a playbook on the cluster of a cluster.toml."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Hands:
     def _reaches(self) -> list[Reach]:
         cluster = self.cluster
         return [
-            Reach(one.name, http_address(cluster, one), (str(cluster.token_file(one)),), (str(cluster.secret_file),))
+            Reach(one.name, http_address(cluster, one), _token(cluster, one), (str(cluster.secret_file),))
             for one in cluster.nodes
         ]
 
@@ -148,7 +148,8 @@ class Hands:
     def _add(self, name: str, mode: str, timeout_s: float) -> None:
         cluster = self.cluster
         if all(one.name != name for one in cluster.nodes):
-            new = LocalNode(name, "standby", mode, *layout.free_ports_after(cluster.nodes))
+            host = layout.host_for_one_more(cluster)
+            new = LocalNode(name, "standby", mode, *layout.free_ports_after(cluster.nodes), host=host)
             cluster = clusterfile.with_nodes(cluster, (*cluster.nodes, new))
             clusterfile.check(cluster)
             clusterfile.write(cluster)
@@ -167,6 +168,11 @@ class Hands:
         left = clusterfile.with_nodes(cluster, tuple(one for one in cluster.nodes if one.name != name))
         clusterfile.write(left)
         proxyfile.write(left)
+
+
+def _token(cluster: LocalCluster, node: LocalNode) -> tuple[str, ...]:
+    """The file with a node's own token, on this machine; those of hosts take one of the cluster's secret."""
+    return () if node.host else (str(cluster.token_file(node)),)
 
 
 def _again(act: Callable[[], None]) -> None:

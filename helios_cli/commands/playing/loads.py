@@ -7,13 +7,14 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from helios_cli.commands.local.clusterfile import HOST, LocalCluster, write_text
-from helios_cli.commands.local.processes import Process, child_environment, identify
+from helios_cli.commands.local.clusterfile import LocalCluster, Member, password_of, write_text
+from helios_cli.commands.local.machines import child_environment
+from helios_cli.commands.local.processes import Process, identify
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.playbook import values
 from helios_cli.engine.playbook.facts import LoadFact
@@ -65,7 +66,7 @@ class Loads:
         log = os.open(self._log(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
         try:
             pid = os.posix_spawn(
-                sys.executable, command, child_environment(os.environ) | {MARK: self._mark(name)},
+                sys.executable, command, child_environment(os.environ) | _password(cluster) | {MARK: self._mark(name)},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log, 1),
@@ -90,7 +91,8 @@ class Loads:
                 hint="heliosdb-nano cluster up --proxy gives it one; through = \"nodes\" goes without.",
             )  # fmt: skip
         direct = route == "nodes" or port is None
-        hosts = [f"{HOST}:{one.pg_port}" for one in cluster.data_nodes] if direct else [f"{HOST}:{port}"]
+        served: Sequence[Member] = cluster.data_nodes if direct or cluster.proxy is None else [cluster.proxy]
+        hosts = [f"{cluster.asked_at(one)}:{one.ports['pg']}" for one in served]
         command = ["workload", kind, "--host", ",".join(hosts)]
         for key in ("duration", "interval"):
             if key in arguments:
@@ -229,3 +231,9 @@ def summary(said: str) -> list[str]:
         return []
     begin = at[-1] - 1 if at[-1] and lines[at[-1] - 1].startswith("╔") else at[-1]
     return lines[begin:]
+
+
+def _password(cluster: LocalCluster) -> dict[str, str]:
+    """What lets a workload in where clients prove who they are; the user's own PGPASSWORD is the stronger one."""
+    found = os.environ.get("PGPASSWORD") or password_of(cluster)
+    return {"PGPASSWORD": found} if found else {}

@@ -89,6 +89,8 @@ def why_not(cluster: LocalCluster) -> str:
     """Why the nodes of a cluster that runs have none; empty when all have one."""
     if cluster.netns:
         return "its processes have network namespaces (--netns), and no faults of their own"
+    if any(one.host for one in cluster.nodes):
+        return "some of its nodes are on hosts: clocks, disks and links are made bad on this machine alone"
     if not cluster.faults:
         return f"faults = true is to stand in {cluster.path}, and the nodes to be restarted"
     try:

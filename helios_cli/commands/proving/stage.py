@@ -10,7 +10,7 @@ from typing import Final
 
 from helios_cli.commands.local import clusterfile, launch, network, observation, whole
 from helios_cli.commands.local.acts import Acts
-from helios_cli.commands.local.clusterfile import HOST, LocalCluster, LocalNode, LocalProxy
+from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, LocalProxy, Member, password_of
 from helios_cli.commands.proving.rig import Rig, rigged
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.net.pgclient import Target
@@ -61,14 +61,15 @@ class Stage:
 
     def target(self, node: LocalNode) -> Target:
         """A node itself."""
-        return target(node.pg_port)
+        return target(self.cluster, node)
 
 
-def target(port: int) -> Target:
-    """An address of this machine, as clients of a proof use it."""
+def target(cluster: LocalCluster, member: Member) -> Target:
+    """A node or the proxy, as clients of a proof find it."""
     return Target(
-        HOST, port, "helios", sslmode="prefer", timeout=ANSWER_S, application_name="prove", read_timeout=ANSWER_S
-    )
+        cluster.asked_at(member), member.ports["pg"], "helios", password=password_of(cluster), sslmode="prefer",
+        timeout=ANSWER_S, application_name="prove", read_timeout=ANSWER_S,
+    )  # fmt: skip
 
 
 def new_cluster(directory: Path, count: int, mode: str, observers: int, netns: str = "") -> LocalCluster:
@@ -135,7 +136,7 @@ def taken(cluster: LocalCluster, faults: Sequence[str], tell: Tell) -> Iterator[
 
 def _stage(cluster: LocalCluster, acts: Acts, rig: Rig, *, is_own: bool) -> Stage:
     assert cluster.proxy is not None
-    return Stage(cluster, acts, target(cluster.proxy.pg_port), is_own, rig)
+    return Stage(cluster, acts, target(cluster, cluster.proxy), is_own, rig)
 
 
 def _give_back(acts: Acts, tell: Tell) -> None:

@@ -74,10 +74,10 @@ def _tls(settings: Settings) -> list[Problem]:
 
 
 def _faults(settings: Settings) -> list[Problem]:
-    if not settings.allow_faults or is_loopback(settings.listen_address):
+    if not settings.allow_faults or is_loopback(settings.listen_address) or settings.auth == "scram":
         return []
     message = f'parameter "allow_faults" refuses the network address "{settings.listen_address}"'
-    return [_problem(settings, "allow_faults", message, "Set listen_address to 127.0.0.1.")]
+    return [_problem(settings, "allow_faults", message, "Set listen_address to 127.0.0.1, or auth to scram.")]
 
 
 def _etcd(settings: Settings) -> list[Problem]:

@@ -116,7 +116,10 @@ class Settings:
         8080, "server", "Port of HTTP: health, status, metrics and administration.", 1, 65535, auto=False
     )
     allow_faults: bool = _bool(
-        False, "server", "Let links to other nodes be cut for drills (cluster partition); loopback only.", auto=False
+        False,
+        "server",
+        "Let links to other nodes be cut for drills (cluster partition); on loopback, or with auth = scram.",
+        auto=False,
     )
 
     auth: str = _word(
