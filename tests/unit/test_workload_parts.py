@@ -242,5 +242,7 @@ def test_an_outage_is_marked() -> None:
     assert live.series([1, 4, 0, 8]) == "▁▄✗█" or live.series([1, 4, 0, 8])[2] == live.OUTAGE
     assert live.series([0, 0]) == "✗✗"
     assert live.fitted([4.0] * 100 + [0.0] * 20 + [4.0], 60).count(0.0) == 10
+    assert live.outages([(2.0, 0.7)]) == "700 ms, from 2.0 s on"
+    assert live.outages([(2.0, 0.7), (9.5, 1.25), (30.0, 0.6)]) == "3, the longest 1.2 s, from 9.5 s on"
     told = live.line(Sample(at_s=9.0, operations=3, failed=2, per_s=0.0, outage_s=1.5, late_s=2.0))
     assert told.endswith("failed 2  2.0 s behind  OUTAGE for 1.5 s")

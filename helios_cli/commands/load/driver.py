@@ -101,6 +101,8 @@ class Sample:
     """How long there has been no successful operation by now, where that is an outage; else 0."""
     late_s: float = 0.0
     """At a rate: how far behind the operations are that are due."""
+    outages: tuple[tuple[float, float], ...] = ()
+    """Those that are over: when each began, and how long it was."""
 
 
 class Driver:
@@ -227,7 +229,7 @@ class Driver:
         return Sample(
             at_s, total.total, sum(worker.failed for worker in self.workers),
             latest.total / max(at_s - before.at_s, 1e-9), latest, total,
-            silent if silent >= OUTAGE_S else 0.0, max(0.0, at_s - due),
+            silent if silent >= OUTAGE_S else 0.0, max(0.0, at_s - due), tuple(self.outages),
         )  # fmt: skip
 
     def record(self, seconds: float) -> dict[str, Any]:

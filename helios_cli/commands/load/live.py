@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.panel import Panel
 
-HISTORY: Final = 48
+HISTORY: Final = 300
+BESIDE: Final = 32
+"""Columns of the screen that the curve of throughput leaves to others."""
 OUTAGE: Final = "✗"
 """In place of a bar: no operation succeeded then."""
 SHOWN: Final = ("p50", "p95", "p99", "max")
@@ -79,20 +81,30 @@ class Screen:
         grid.add_column(style="dim", justify="right")
         grid.add_column()
         out = sample.outage_s > 0
+        room = max(20, self._live.console.width - BESIDE) if self._live is not None else 48
         rate = Text.assemble(
-            (f"{sample.per_s:>9,.0f}  ", "bold"), (series(list(self._rates)), "red" if out else "cyan")
+            (f"{sample.per_s:>9,.0f}  ", "bold"), (series(list(self._rates)[-room:]), "red" if out else "cyan")
         )
         grid.add_row("ops/s", rate)
         grid.add_row("latency now", latencies(sample.latest, SHOWN[:-1]))
         grid.add_row("latency all", latencies(sample.total, SHOWN))
         grid.add_row("operations", f"{sample.operations:,}")
         grid.add_row("failed", Text(f"{sample.failed:,}", style="bold red" if sample.failed else ""))
+        if sample.outages:
+            grid.add_row("outages", Text(outages(sample.outages), style="red"))
         if sample.late_s > 1:
             grid.add_row("behind", Text(f"{sample.late_s:.1f} s: the rate is not kept", style="yellow"))
         state = Text(f"OUTAGE for {sample.outage_s:.1f} s", style="bold red") if out else Text("serving", style="green")
         length = f" of {self._seconds:g}" if self._seconds else ""
         title = f"{self._title}  {sample.at_s:4.1f}{length} s"
         return Panel(Group(state, grid), title=title, title_align="left", border_style="red" if out else "green")
+
+
+def outages(found: Sequence[tuple[float, float]]) -> str:
+    """How many there were, and the longest of them; each is when it began, and how long it was."""
+    at, longest = max(found, key=lambda one: one[1])
+    more = f"{len(found)}, the longest " if len(found) > 1 else ""
+    return f"{more}{gap_text(longest)}, from {at:.1f} s on"
 
 
 def latencies(histogram: Histogram, names: Sequence[str]) -> str:

@@ -21,11 +21,13 @@ MARKED: Final = ("p50", "p99", "p99.9", "max")
 STYLE: Final = """
   svg { background: #ffffff; font: 12px system-ui, sans-serif; }
   text { fill: #222222; } .dim { fill: #5b5b5b; } .title { font-size: 15px; font-weight: 600; }
-  .bar { fill: #4477aa; } .mark { stroke: #b02a0b; } .told { fill: #b02a0b; } .grid { stroke: #d5d5d5; }
+  .told { fill: #b02a0b; paint-order: stroke; stroke: #ffffff; stroke-width: 4px; }
+  .bar { fill: #4477aa; } .mark { stroke: #b02a0b; } .grid { stroke: #d5d5d5; }
   .out { fill: #cc3311; fill-opacity: 0.16; } .line { fill: none; stroke: #4477aa; stroke-width: 1.5; }
   @media (prefers-color-scheme: dark) {
     svg { background: #16181c; } text { fill: #e8e8e8; } .dim { fill: #a8adb5; } .grid { stroke: #3a3f47; }
-    .bar { fill: #77aadd; } .line { stroke: #77aadd; } .mark { stroke: #ff9a7a; } .told { fill: #ff9a7a; }
+    .bar { fill: #77aadd; } .line { stroke: #77aadd; } .mark { stroke: #ff9a7a; }
+    .told { fill: #ff9a7a; stroke: #16181c; }
     .out { fill: #ff7755; fill-opacity: 0.25; }
   }"""
 
@@ -156,6 +158,13 @@ def _throughput(record: Mapping[str, Any]) -> list[str]:
         for edge in (second, second + 1)
     ]
     parts.append(f'<polyline points="{" ".join(places)}" class="line"/>')
-    parts += [_text(across(seconds * share), bottom + 18, f"{seconds * share:.0f} s", "middle", "dim")
-              for share in (0, 0.25, 0.5, 0.75, 1)]  # fmt: skip
+    step = _step(seconds)
+    for number in range(int(seconds / step + 1e-6) + 1):
+        parts.append(_text(across(number * step), bottom + 18, f"{number * step:g} s", "middle", "dim"))
     return parts
+
+
+def _step(seconds: float) -> float:
+    """1, 2 or 5 of a power of ten: so many seconds that four to ten of them are the whole."""
+    power = 10.0 ** math.floor(math.log10(seconds / 4))
+    return next((found for times in (5, 2) if (found := times * power) <= seconds / 4), power)
