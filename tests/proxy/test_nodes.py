@@ -266,6 +266,19 @@ def test_a_standby_that_freezes_gets_nothing_until_it_answers(own: NodeCluster, 
     assert seen.primary == "n1"
 
 
+def test_a_standby_beside_a_primary_is_lost_in_half_of_the_time(own: NodeCluster, watch: Watch) -> None:
+    """Its reads can go on elsewhere at once, and wait for nothing but this."""
+    seen = watch(discover=address(own.nodes[0]), health_check_interval=600.0, health_check_timeout=12.0)
+    seen.wait_readers("n1", "n2", "n3")
+    busy(seen, "n3")
+    own.nodes[2].send(signal.SIGSTOP)
+    try:
+        wait_until(lambda: seen.node("n3").state is State.UNHEALTHY, "n3 is unhealthy", 11)
+    finally:
+        own.nodes[2].send(signal.SIGCONT)
+    seen.wait_readers("n1", "n2", "n3")
+
+
 def test_a_switchover_takes_the_writes_away_before_the_node_does(own: NodeCluster, watch: Watch) -> None:
     seen = watch(discover=address(own.nodes[0]))
     term = seen.wait_primary("n1").term

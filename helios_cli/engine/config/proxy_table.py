@@ -69,7 +69,7 @@ SCALARS: Final = (
           pattern=ENDPOINT, pattern_help=ENDPOINT_HELP),
     _row("proxy.database", Kind.TEXT, "heliosdb", "Database that the watches of the nodes connect to.", reload=True),
     _seconds("health_check_interval_secs", 5000, "How often each node is asked how it is.", 100, reload=True),
-    _seconds("health_check_timeout_secs", 2000, "Longest wait for its answer.", 50, reload=True),
+    _seconds("health_check_timeout_secs", 2000, "Longest wait for an answer; a standby's is half.", 50, reload=True),
     _number("failure_threshold", 3, "Unanswered checks after which a node gets nothing more.", 1, 1000, reload=True),
     _seconds("write_timeout_secs", 30_000, "Longest wait of a statement for a node that can run it.", reload=True),
 

@@ -220,7 +220,7 @@ class Watch:
         except (HeliosError, TimeoutError) as error:
             if link.is_open:
                 # It is there and says nothing, or nothing that helps.
-                self._fail(_reason(error, "no answer", self._timeout))
+                self._fail(_reason(error, "no answer", self._patience))
 
     def _listens(self, answer: asyncio.Future[Results]) -> None:
         error = None if answer.cancelled() else answer.exception()
@@ -231,7 +231,7 @@ class Watch:
         began, began_s, news = self._loop.time(), time.perf_counter(), self._news
         if text in (HELIOS_CHECK, POSTGRES_CHECK):
             self._wants_check, self._checked_at = False, began
-        results = await _within(link.query(text), self._timeout)
+        results = await _within(link.query(text), self._patience)
         round_trip = time.perf_counter() - began_s
         node = self.node
         node.latency_s += (round_trip - node.latency_s) * (LATENCY_SHARE if node.latency_s else 1.0)
@@ -243,6 +243,12 @@ class Watch:
         if told.leads != node.leads and text in (HELIOS_LOOK, POSTGRES_LOOK):
             self.check()
         self._tell(told, news)
+
+    @property
+    def _patience(self) -> float:
+        """How long an answer may take: half as long where the primary has the node's reads as soon as it is lost."""
+        lead = self._keeper.primary
+        return self._timeout if lead is None or lead is self.node else self._timeout / 2
 
     async def _rest(self, seconds: float) -> None:
         if seconds > 0 and not self._wake.is_set():
