@@ -29,6 +29,7 @@ _heliosdb_cli() {
         "") flags="--command --file --host --port --username --user --dbname --password --sslmode --timeout --csv --expanded --timing --json --help" ;;
     esac; fi
     [[ -n $value$words$from$flags ]] || return 0
+    [[ $before != @ ]] || word="@$word"  # a word of its own to bash, and not to readline
     if [[ $word == -* ]] || [[ -z $words$from ]]; then
         words="$flags" from=""
     fi
@@ -36,9 +37,11 @@ _heliosdb_cli() {
         "" | files) ;;
         *) words+=" $(_heliosdb_offered "$from")" ;;
     esac
-    [[ $before != @ ]] || words="${words//@/}"
     COMPREPLY=($(compgen -W "$words" -- "$word"))
-    [[ $from != files ]] || COMPREPLY+=($(compgen -f -- "$word"))
+    if [[ $from == files ]]; then
+        compopt -o filenames 2> /dev/null
+        COMPREPLY+=($(compgen -f -- "$word"))
+    fi
     return 0
 }
-complete -o filenames -F _heliosdb_cli heliosdb-cli
+complete -F _heliosdb_cli heliosdb-cli

@@ -102,7 +102,7 @@ def _named(node: str, ca: str | None, settings: Settings | None) -> Address:
     """The address of ``--node``; ``settings`` are those of the node when its files were named too."""
     scheme, separator, rest = node.rpartition("://")
     host, _, port = rest.rstrip("/").rpartition(":")
-    if not host or not port.isdigit() or (separator and scheme not in ("http", "https")):
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 or (separator and scheme not in ("http", "https")):
         raise HeliosError(f"--node takes HOST:PORT or https://HOST:PORT, not {node!r}", sqlstate="F0000")
     own = settings.tls_cert if settings is not None and ca is None and scheme != "http" else ""
     tls = scheme == "https" or (not separator and bool(ca or own))
@@ -216,8 +216,9 @@ def _unreachable(address: Address, error: Exception) -> HeliosError:
         raise Untrusted(f"{address} speaks PostgreSQL, not HTTP", hint=POSTGRESQL_HINT)
     if closed and not address.tls:
         return Untrusted(
-            f"{address} closed the connection without an answer: it may speak HTTPS alone",
-            hint=f"Ask it by TLS: --node https://{address} --ca FILE, or name its settings with --config FILE.",
+            f"{address} closed the connection without an answer: it speaks HTTPS alone, or is no HTTP port",
+            hint=f"Ask it by TLS: --node https://{address} --ca FILE, or name its settings with --config FILE. "
+            "The HTTP port of a node is 8080 when nothing else is said.",
         )
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return Unreachable(f"no node answers at {address}: {reason}", hint="Is it running? heliosdb-nano start runs one.")

@@ -144,6 +144,43 @@ def test_a_primary_whose_own_term_came_to_nothing_follows_who_leads_in_an_older_
     assert followed == ([follows] if follows else [])
 
 
+@pytest.mark.parametrize(("later_s", "terms"), [(-0.1, 2), (0.05, 3), (0.5, 5)])
+def test_voters_that_have_just_begun_are_not_asked_for_term_after_term(
+    monkeypatch: pytest.MonkeyPatch, later_s: float, terms: int
+) -> None:
+    """All nodes were restarted: nobody promises anything before a lease is over, by each one's own clock."""
+    lease_s, clock, asked = 0.75, [100.0], []
+
+    async def survey(_replication: Any, **_options: Any) -> list[Answer]:
+        return []
+
+    async def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    async def take_lead(_replication: Any, *_: object, **__: object) -> None:
+        asked.append(clock[0])
+        if clock[0] < 100.0 + lease_s + later_s:
+            raise promotion.PromotionRefused("the votes are not free yet")
+        replication.leading = object()
+
+    for name, fake in (("survey", survey), ("take_lead", take_lead), ("refuse_unless_wins", lambda *_: None)):
+        monkeypatch.setattr(promotion, name, fake)
+    monkeypatch.setattr("helios_cli.engine.node.lead_again.asyncio.sleep", sleep)
+    log_of_two = SimpleNamespace(last=SimpleNamespace(term=Term(2, 22), config_version=1), flushed=Lsn(100))
+    replication: Any = SimpleNamespace(
+        leading=None, role=Role("primary"), term=lambda: Term(2, 22), now=lambda: clock[0], open_configs=(),
+        config=ClusterConfig(1, SyncMode.SYNC, (), ()), changing=contextlib.AsyncExitStack(),
+        watcher=SimpleNamespace(
+            trip_s=0.0, vote=SimpleNamespace(remaining=lambda now: max(0.0, 100.0 + lease_s - now))
+        ),
+        identity=lambda: SimpleNamespace(node_id="n1", incarnation=""),
+        node=SimpleNamespace(store=SimpleNamespace(log=log_of_two, voted_for="")),
+    )  # fmt: skip
+    asyncio.run(lead_again.lead_again(replication))
+    assert len(asked) == terms, asked
+    assert asked[-1] - (100.0 + lease_s + later_s) < 0.5, "and it does not wait for much longer than they do"
+
+
 class Restarted:
     """The primary n1 of two data nodes, which alone votes, after a restart; n2 leads in term 4, and answers late."""
 

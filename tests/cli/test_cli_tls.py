@@ -101,8 +101,16 @@ def test_a_ca_checks_the_name_too(capsys: pytest.CaptureFixture[str], secured: S
     ("scheme", "says", "hint"),
     [
         ("https://", "is not trusted: ", "--ca FILE"),
-        ("", "closed the connection without an answer: it may speak HTTPS alone", "https://127.0.0.1:"),
-        ("http://", "closed the connection without an answer: it may speak HTTPS alone", "https://127.0.0.1:"),
+        (
+            "",
+            "closed the connection without an answer: it speaks HTTPS alone, or is no HTTP port",
+            "https://127.0.0.1:",
+        ),
+        (
+            "http://",
+            "closed the connection without an answer: it speaks HTTPS alone, or is no HTTP port",
+            "https://127.0.0.1:",
+        ),
     ],
 )
 def test_what_cannot_be_asked_says_how(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,12 +14,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from support.local_clusters import Capture, asked, call, settle_in
+from support.local_clusters import Capture, asked, base_port, call, settle_in
 
 from helios_cli.commands import _admin, _cluster_look, _output, playbook
 from helios_cli.commands.local import clusterfile, layout, observation, picture, processes
 from helios_cli.commands.local.clusterfile import LocalCluster
 from helios_cli.commands.local.observation import Observation
+from helios_cli.engine.errors import HeliosError
 
 
 @pytest.fixture(autouse=True)
@@ -207,3 +210,18 @@ def test_narrow_columns_are_not_folded(capsys: Capture, monkeypatch: pytest.Monk
     _output.print_table(("name", "why"), [("standby-sync", "it does not answer there, or not in time")])
     out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     assert "standby-sync " in out and max(map(len, out.splitlines())) <= 40
+
+
+def test_of_many_taken_ports_the_first_are_named() -> None:
+    nodes = layout.new_nodes(2, None, base_port())
+    with contextlib.ExitStack() as held:
+        for port in [port for one in nodes for port in one.ports.values()]:
+            held.enter_context(socket.create_server(("127.0.0.1", port)))
+        with pytest.raises(HeliosError, match=r"^(\w+ port \d+ of primary is held by [^;]+; ){3}and 3 ports more$"):
+            layout.refuse_used_ports(clusterfile.LocalCluster(Path(), nodes), nodes, "hint")
+
+
+@pytest.mark.parametrize("node", ["127.0.0.1:99999", "127.0.0.1:0", "db1:x"])
+def test_a_port_that_is_none_is_a_mistake(capsys: Capture, node: str) -> None:
+    code, _, err = call(capsys, "health", "--node", node)
+    assert code == 2 and f"not '{node}'" in err

@@ -31,6 +31,7 @@ LINES = [
     ("heliosdb-nano cluster fr", ["freeze"]),
     ("heliosdb-nano cluster kill ", ["@primary", "primary", "proxy", "standby-sync"]),
     ("heliosdb-nano cluster kill st", ["standby-sync"]),
+    ("heliosdb-nano cluster kill @pr", ["@primary"]),
     ("heliosdb-nano cluster kill --dr", ["--dry-run"]),
     ("heliosdb-nano cluster logs pro", ["proxy"]),
     ("heliosdb-nano standby remove ", ["primary", "standby-sync"]),
@@ -71,7 +72,7 @@ def said(command: list[str], place: Path) -> list[str]:
 @pytest.mark.needs("bash")
 @pytest.mark.parametrize(("line", "expected"), LINES, ids=[line for line, _ in LINES])
 def test_bash(place: Path, line: str, expected: list[str]) -> None:
-    words = shlex.split(line) + ([""] if line.endswith(" ") else [])
+    words = shlex.split(line.replace("@", "@ ")) + ([""] if line.endswith(" ") else [])  # as bash breaks it
     script = SCRIPTS / f"{words[0]}.bash"
     code = f"""source {script}
         COMP_WORDS=({" ".join(map(shlex.quote, words))}) COMP_CWORD={len(words) - 1}

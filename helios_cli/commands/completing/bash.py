@@ -27,16 +27,19 @@ _heliosdb_offered() {
 }
 """
 
-TAIL = """    if [[ $word == -* ]] || [[ -z $words$from ]]; then
+TAIL = """    [[ $before != @ ]] || word="@$word"  # a word of its own to bash, and not to readline
+    if [[ $word == -* ]] || [[ -z $words$from ]]; then
         words="$flags" from=""
     fi
     case "$from" in
         "" | files) ;;
         *) words+=" $(_heliosdb_offered "$from")" ;;
     esac
-    [[ $before != @ ]] || words="${words//@/}"
     COMPREPLY=($(compgen -W "$words" -- "$word"))
-    [[ $from != files ]] || COMPREPLY+=($(compgen -f -- "$word"))
+    if [[ $from == files ]]; then
+        compopt -o filenames 2> /dev/null
+        COMPREPLY+=($(compgen -f -- "$word"))
+    fi
     return 0
 }
 """
@@ -65,7 +68,7 @@ def _program(program: str, verbs: Sequence[Verb]) -> str:
         offer = Offer(verb.arguments.source, (*verb.children, *verb.arguments.words))
         lines.append(f'        "{verb.place}") {_given(offer)}flags="{flags}" ;;')
     lines += ["    esac; fi", "    [[ -n $value$words$from$flags ]] || return 0"]
-    return "\n".join(lines) + "\n" + TAIL + f"complete -o filenames -F {function} {program}\n"
+    return "\n".join(lines) + "\n" + TAIL + f"complete -F {function} {program}\n"
 
 
 def values(verbs: Iterable[Verb]) -> dict[Offer, list[str]]:

@@ -148,5 +148,5 @@ def _lacking(
 def _ended(cluster: LocalCluster, member: Member) -> HeliosError:
     return HeliosError(
         f"{member.name} ended", detail=processes.last_words(cluster, member) or None,
-        hint=f"heliosdb-nano cluster logs {member.name} has all it said.",
+        hint=f"heliosdb-nano cluster logs {member.name} has all it said. The others run on; cluster down stops them.",
     )  # fmt: skip

@@ -23,6 +23,9 @@ FREE_FROM: Final = 15400
 RANGE: Final = 100
 """Free ports are looked for in ranges of so many."""
 
+NAMED_MAX: Final = 3
+"""Of ports that are taken so many are named."""
+
 STEP: Final = 10
 """From the PostgreSQL port of one node to that of the next."""
 
@@ -140,7 +143,8 @@ def refuse_used_ports(cluster: LocalCluster, members: Sequence[Member], hint: st
     """Raise when somebody listens on a port of these processes.
 
     Raises:
-        HeliosError: 55006; the message names each port and its holder. HostError: a host cannot be reached.
+        HeliosError: 55006; the message names the first of these ports and their holders. HostError: a host cannot be
+            reached.
     """
     used = [
         f"{face} port {port} of {one.name} is held by {use.holder}"
@@ -152,7 +156,8 @@ def refuse_used_ports(cluster: LocalCluster, members: Sequence[Member], hint: st
     for found in together(lambda one: _used_there(cluster, one), [one for one in members if one.host]):
         used += found
     if used:
-        raise HeliosError("; ".join(used), sqlstate="55006", hint=hint)
+        more = f"; and {len(used) - NAMED_MAX} ports more" if len(used) > NAMED_MAX else ""
+        raise HeliosError("; ".join(used[:NAMED_MAX]) + more, sqlstate="55006", hint=hint)
 
 
 def _used_there(cluster: LocalCluster, member: Member) -> list[str]:

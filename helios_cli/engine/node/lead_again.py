@@ -26,6 +26,9 @@ RESTARTED: Final = Cause("it led before it was restarted", automatic=True)
 LOOK_S: Final = 0.1
 """Between two looks at who leads."""
 
+PAUSE_MAX_S: Final = 0.4
+"""Between two terms that are asked for in vain."""
+
 
 def leads_again(replication: Replication) -> bool:
     """Whether a node that starts leads unless another one does: it led, or gave the lead away and nobody took it.
@@ -38,9 +41,21 @@ def leads_again(replication: Replication) -> bool:
     return not role.primary_host and not replication.config.elects
 
 
+def pause_s(refused: int, own_vote_s: float) -> float:
+    """Until the others are asked again. ``refused``: terms that they have refused; ``own_vote_s``: until this node,
+    which has begun with them perhaps, may vote.
+
+    Whoever has just begun promises nothing until the longest lease is over that a primary before may have; each term
+    that is asked for meanwhile is one in vain.
+    """
+    if not refused:
+        return LOOK_S
+    return max(own_vote_s, min(PAUSE_MAX_S, LOOK_S * 2.0 ** max(0, refused - 2)))
+
+
 async def lead_again(replication: Replication) -> None:
     """A primary that was restarted leads on in a new term, unless another node has been promoted meanwhile."""
-    told = ""
+    told, refused = "", 0
     # Whoever was promised a term gets the time to lead in it.
     has_voted = replication.term() > promotion.candidate(replication).last_term
     own_turn = replication.now() + (voted_s(replication.watcher.trip_s) if has_voted else 0.0)
@@ -63,6 +78,7 @@ async def lead_again(replication: Replication) -> None:
                     raise
                 replication.retarget(leader.node_id, leader.primary_host, leader.primary_native_port, leader.term)
                 return
+            refused += 1
             async with replication.changing:
                 await promotion.take_lead(replication, RESTARTED, floor=max((a.term for a in answers), default=0))
         except LedByAnother as error:
@@ -76,4 +92,5 @@ async def lead_again(replication: Replication) -> None:
             if error.message != told:
                 log.warning("this node does not lead yet: %s", error.message)
                 told = error.message
-            await asyncio.sleep(LOOK_S)
+            own_vote_s = replication.watcher.vote.remaining(replication.now()) if refused else 0.0
+            await asyncio.sleep(pause_s(refused, own_vote_s))
