@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 import uuid
@@ -153,3 +154,21 @@ def test_an_election_is_a_pause_and_no_error(make_node: MakeNode) -> None:
                 row = session.execute("SELECT helios_write_outcome(%s)", (name,)).fetchone()
                 assert row is not None and row[0] in ("INSERT 0 1", "UPDATE 1"), name
     assert max(client.longest_s for client in clients) > 0.5, "nobody noticed the elections"
+
+
+@pytest.mark.timeout(240)
+def test_a_transaction_by_a_standby_that_is_frozen_does_not_keep_the_writer(make_node: MakeNode) -> None:
+    first, second, _ = start(make_node)
+    with second.connect() as held, first.connect() as other:
+        held.execute("BEGIN")
+        held.execute("INSERT INTO log VALUES (1, 1)")
+        second.send(signal.SIGSTOP)
+        begin = time.monotonic()
+        try:
+            other.execute("INSERT INTO log VALUES (2, 2)")
+        finally:
+            second.send(signal.SIGCONT)
+        assert time.monotonic() - begin < 20, "idle_writer_timeout is 30 s"
+        with pytest.raises(psycopg.Error):
+            held.execute("COMMIT")
+        assert other.execute("SELECT client FROM log").fetchall() == [(2,)]

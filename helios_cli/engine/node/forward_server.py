@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError, NotServing, TooManyConnections
 from helios_cli.engine.node import claims, identity
@@ -30,15 +30,27 @@ if TYPE_CHECKING:
     from helios_cli.engine.node.session import Session
 
 
+LOST_S: Final = 2.0
+"""Silence of a standby behind which its client's open transaction no longer keeps the writer from others."""
+
+
 class Forwarded:
     """What a session does in addition for a client of a standby: it tells of all that must be remembered there."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, node_id: str) -> None:
+        """``node_id`` is the standby's."""
         self._session = session
+        self._node_id = node_id
         self._catalog: object = session.engine.catalog
 
     def _tell(self, **event: Any) -> None:
         self._session.out.append(backend.parameter_status(EVENT, json.dumps(event)))
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the standby has not been heard for so long that nothing more is to be expected of its client."""
+        check = self._session.engine.lead_check
+        return check is not None and check.silence(self._node_id) > LOST_S
 
     def variable_set(self, name: str, value: str | None) -> None:
         """A parameter has another value; None: its default."""
@@ -84,8 +96,8 @@ class SessionServer:
         self.upstream = upstream
         self._served: dict[Frontend, None] = {}
 
-    async def serve(self, link: PeerLink, frame: Frame) -> None:
-        """SESSION or CANCEL has come. Raises PeerRefused, which ends the link."""
+    async def serve(self, link: PeerLink, frame: Frame, node_id: str) -> None:
+        """SESSION or CANCEL has come from a node. Raises PeerRefused, which ends the link."""
         if not link.proved and self.engine.roles.scram_required():
             raise PeerRefused(
                 "clients of this node have to prove who they are, and so has a node that speaks for them",
@@ -96,15 +108,15 @@ class SessionServer:
             link.close()
             await self._cancel(frame)
         else:
-            await self._opened(link, frame)
+            await self._opened(link, frame, node_id)
 
-    async def _opened(self, link: PeerLink, frame: Frame) -> None:
+    async def _opened(self, link: PeerLink, frame: Frame, node_id: str) -> None:
         wanted = OpenSession.from_body(frame.body)
         if self.engine.standby_refusal is None:
             # A primary that has just come to lead shows what it found in its log only once that is committed.
             await self._all_committed()
         if self.engine.standby_refusal is None:
-            self._open(link, wanted)
+            self._open(link, wanted, node_id)
             return
         upstream = self.upstream()
         if upstream is None or wanted.hops >= HOPS_MAX:
@@ -121,7 +133,7 @@ class SessionServer:
         async with asyncio.timeout(HANDSHAKE_S):
             await reached.wait()
 
-    def _open(self, link: PeerLink, wanted: OpenSession) -> None:
+    def _open(self, link: PeerLink, wanted: OpenSession, node_id: str) -> None:
         engine = self.engine
         if engine.stopping:
             raise _refused(NotServing("the database system is shutting down"))
@@ -148,7 +160,7 @@ class SessionServer:
         )
         session = frontend.session
         session.client_address = (wanted.client, wanted.client_port)
-        session.forwarded = Forwarded(session)
+        session.forwarded = Forwarded(session, node_id)
         session.report_lsn = session.unusual = True
         identity.log_in(session, proved=proved, limited=False)
         engine.sessions[pid] = session

@@ -45,6 +45,13 @@ class LeadCheck:
 
         return give_up
 
+    def silence(self, node_id: str) -> float:
+        """Seconds for which a node that follows this primary has not been heard; 0.0 for one that does not."""
+        replication = self._replication
+        if replication.leading is None or node_id not in {*replication.replicator.streamers, *replication.heard_at}:
+            return 0.0
+        return replication.leading.silence(node_id)
+
     def acknowledged(self) -> None:
         """A follower has been heard."""
         if self._waiting:

@@ -350,13 +350,13 @@ class Leading:
 
     def _absence(self, node_id: str) -> float:
         """Seconds for which a member has kept commits from being what the mode asks for."""
-        return max(self._silence(node_id), self._blocked(node_id))
+        return max(self.silence(node_id), self._blocked(node_id))
 
     def _blocked(self, node_id: str) -> float:
         streamer = self._replication.replicator.streamers.get(node_id)
         return streamer.blocked_s if streamer is not None else 0.0
 
-    def _silence(self, node_id: str) -> float:
+    def silence(self, node_id: str) -> float:
         """Seconds since a member was heard of, or since this node leads, while it ran; 0.0 for this node.
 
         Infinite for one that has said that it stops.

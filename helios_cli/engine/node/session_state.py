@@ -418,7 +418,12 @@ class SessionState:
             self._idle_timed_out()
         elif transaction.token is not None and len(self.engine.queue):
             limit = self.engine.settings.idle_writer_timeout
-            if limit and idle_ms > limit:
+            if self.forwarded is not None and self.forwarded.is_lost:
+                self._idle_timed_out(
+                    detail="The transaction held the writer, and the standby by which it came is not heard any more.",
+                    hint="Retry.",
+                )
+            elif limit and idle_ms > limit:
                 self._idle_timed_out(
                     detail="The transaction held the writer, for which another session waited.",
                     hint="Write last in a transaction, or raise idle_writer_timeout.",

@@ -72,7 +72,7 @@ class Visitors:
             await self._asked(link, frame)
         elif frame.kind is Kind.SESSION or frame.kind is Kind.CANCEL:
             self._check_term(frame.term)
-            await self._replication.sessions.serve(link, frame)
+            await self._replication.sessions.serve(link, frame, hello.node_id)
         else:
             self._announced(link, frame)
 

@@ -31,9 +31,14 @@ BUGS: Final[dict[str, tuple[Change, ...]]] = {
             "needed = 0",
         ),
     ),
-    # A primary to which standbys bring writes does not ask whether its term is over, and answers what is on its own
-    # disk: without the bug it answers nothing from the moment on in which it does not hold its lead any more.
+    # A primary to which standbys bring writes does not look at their term, nor whether its own is over, and answers
+    # what is on its own disk: without the bug it answers nothing once it does not hold its lead any more.
     "no-term-check-on-forwarded-writes": (
+        Change(
+            f"{ENGINE}.node.visitors",
+            "self._check_term(frame.term)\n            await self._replication.sessions.serve",
+            "await self._replication.sessions.serve",
+        ),
         Change(
             f"{ENGINE}.node.leading",
             "return committed if self.lease.holds() else self._node.pipeline.committed_lsn",
