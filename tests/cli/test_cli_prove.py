@@ -66,6 +66,7 @@ def test_the_product_keeps_what_it_acknowledged(tmp_path: Path) -> None:
         ("write-id-not-stored", "kill", {"twice"}, ()),
         ("acknowledged-before-the-standby", "partition", {"lost"}, ()),
         ("no-term-check-on-forwarded-writes", "partition", {"two-primaries"}, FIVE),
+        ("reads-wait-for-nothing", "kill", {"stale"}, ("--clients", 3)),
     ],
 )
 def test_a_planted_bug_is_found(

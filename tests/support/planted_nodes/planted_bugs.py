@@ -51,4 +51,8 @@ BUGS: Final[dict[str, tuple[Change, ...]]] = {
             "self._relief.look(), node.pipeline.advance(self._own_flushed(node.store.log.flushed))",
         ),
     ),
+    # A standby answers a query with what it has, whatever the session has written before.
+    "reads-wait-for-nothing": (
+        Change(f"{ENGINE}.node.consistency", "session.gate = ReadGate(level, least)", "session.gate = None"),
+    ),
 }  # fmt: skip
