@@ -59,7 +59,8 @@ def install(
     if dry_run:
         return _say_plan(cluster, members, wanted, as_json)
     with Progress(quiet=as_json) as progress:
-        done = together(lambda host: installing.install(cluster, host, wanted, progress), hosts)
+        tell = installing.Telling([one.name for one in hosts], progress)
+        done = together(lambda host: installing.install(cluster, host, wanted, tell.of(host.name)), hosts)
         units = _write_units(cluster, members)
     return _say_installed(done, units, as_json)
 

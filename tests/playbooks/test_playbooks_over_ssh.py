@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,3 +100,37 @@ def test_a_run_goes_on_after_its_runner_was_killed(far: SshStage) -> None:
     runner.wait(10)
     done(json.loads(far.call("playbook", "resume", "--json")))
     assert far.primary() != old and far.states()[old] == "streaming"
+
+
+AWAY = """
+title = "Away"
+[[steps]]
+name = "hold"
+do = "freeze"
+node = "standby-async"
+expect = ["standby-async is frozen"]
+[[steps]]
+name = "gone"
+do = "wait"
+time = "1500ms"
+[[steps]]
+name = "kill"
+do = "kill"
+node = "standby-async"
+"""
+
+
+def test_a_host_that_goes_away_in_the_middle_ends_the_run_and_says_so(far: SshStage, tmp_path: Path) -> None:
+    file = tmp_path / "away.toml"
+    file.write_text(AWAY)
+    runner = far.begin(file)
+    try:
+        far.wait_phase("gone", "acting")
+        far.server.stop()
+        assert runner.wait(60) == 1
+    finally:
+        far.server.start()
+    found = json.loads(far.call("playbook", "report", "--json", code=1))
+    assert found["outcome"] == "failed" and "db3" in found["reason"], found
+    far.call("cluster", "thaw", "standby-async")
+    far.wait_healthy()

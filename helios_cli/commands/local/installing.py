@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,8 @@ PYTHONS: Final = ((3, 11), (3, 13))
 FIRST_RUN_S: Final = 180.0
 """The first start unpacks, and a slow disk takes its time."""
 BUILD_S: Final = 600.0
+STEP_PERCENT: Final = 10
+"""How often it is told how much of a file is there."""
 MAKE_HINT: Final = "make binary writes dist/heliosdb-nano; name another file with --program FILE."
 
 Tell = Callable[[str], object]
@@ -49,6 +51,23 @@ class Installed:
     version: str
     is_new: bool
     """Whether it was put there just now."""
+
+
+class Telling:
+    """How far several hosts are, in one line."""
+
+    def __init__(self, names: Sequence[str], tell: Tell) -> None:
+        self._states = dict.fromkeys(names, "")
+        self._tell = tell
+
+    def of(self, name: str) -> Tell:
+        """Takes how far one of them is."""
+
+        def tell(text: str) -> None:
+            self._states[name] = text
+            self._tell(", ".join(f"{one}: {state}" for one, state in self._states.items() if state))
+
+        return tell
 
 
 def program(file: Path | None) -> Program:
@@ -88,13 +107,13 @@ def install(cluster: LocalCluster, host: HostEntry, wanted: Program, tell: Tell)
         put_file, goes_to = wanted.file, f"{path}-{wanted.file.name}" if wanted.is_wheel else path
 
         def told(done: int, whole: int) -> None:
-            tell(f"{host.name}: {100 * done // whole} % of {whole / 1e6:.1f} MB")
+            tell(f"{100 * done // whole // STEP_PERCENT * STEP_PERCENT} % of {whole / 1e6:.0f} MB")
 
         machine.host.put(put_file, goes_to, 0o755, told)
         if wanted.is_wheel:
-            tell(f"{host.name}: installing {wanted.file.name}")
+            tell(f"installing {wanted.file.name}")
             _build(machine, host, goes_to, path, wanted)
-    tell(f"{host.name}: first start")
+    tell("first start")
     return Installed(host.name, path, wanted.sha256, version(machine, path), is_new)
 
 

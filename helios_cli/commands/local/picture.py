@@ -12,6 +12,7 @@ from helios_cli.commands.local import observation, partitions
 from helios_cli.commands.local.clusterfile import LocalCluster
 from helios_cli.commands.local.machines import named
 from helios_cli.commands.local.observation import Observation, ProxyObservation
+from helios_cli.engine.remote.errors import HostError, HostKeyRefused
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -158,12 +159,18 @@ def show(
 def remarks(cluster: LocalCluster, seen: Sequence[Observation], proxy: ProxyObservation | None = None) -> list[str]:
     """What has to be said below the table."""
     alarms = [f"alarm: {one.node.name}: {text}" for one in seen for text in one.alarms]
-    alarms += dict.fromkeys(f"{one.node.host}: {one.problem.message}" for one in seen if one.problem is not None)
+    alarms += dict.fromkeys(_unreached(one.problem) for one in seen if one.problem is not None)
     waits = [text for one in seen if (text := _leading(one, observation.primary_of(seen)))]
     waits += [f"{proxy.proxy.name} waits: {proxy.reason}"] if proxy is not None and proxy.reason else []
     cut = ", ".join(partitions.told(partitions.cut_links(cluster)))
     cuts = [f"cut: {cut}; heliosdb-nano cluster heal mends it"] if cut else []
     return [*alarms, *waits, *cuts, *([PAUSED] if observation.is_paused(seen) else [])]
+
+
+def _unreached(problem: HostError) -> str:
+    """Why a host cannot be asked."""
+    trusts = isinstance(problem, HostKeyRefused) and not problem.changed
+    return problem.message + ("; heliosdb-nano cluster hosts trust" if trusts else "")
 
 
 def _leading(one: Observation, primary: Observation | None) -> str:

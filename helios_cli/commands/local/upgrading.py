@@ -98,7 +98,8 @@ class Upgrade:
     def _renew(self, member: Member) -> None:
         host = self._cluster.host_of(member)
         if host is not None and self._program is not None:
-            installing.install(self._cluster, host, self._program, self._tell)
+            tell = installing.Telling([host.name], self._tell)
+            installing.install(self._cluster, host, self._program, tell.of(host.name))
         self._tell(f"stopping {member.name}")
         self._acts.stop(member.name, self._timeout_s)
         self._acts.start(member.name, self._timeout_s, tell=self._tell)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.remote import deeds
 from helios_cli.engine.remote import login as logins
 from helios_cli.engine.remote.errors import HostError, HostUnreachable, NoRoom
@@ -21,13 +22,16 @@ from helios_cli.engine.remote.login import Login
 if TYPE_CHECKING:
     import paramiko
 
-ASK_S: Final = 20.0
+ASK_S: Final = 8.0
+"""How long a question may go unanswered; a host that is silent for longer is taken for lost."""
+LONG_S: Final = {"remove": 120.0, "finish_put": 60.0, "checksum": 60.0, "write": 30.0}
+"""What waits for a disk."""
 PIECE_BYTES: Final = 1 << 18
 NOISE_BYTES_MAX: Final = 1 << 16
 """What a login shell may print before our own program does."""
 LINE_BYTES_MAX: Final = 1 << 26
-AGAIN_S: Final = 3.0
-"""How long a host that could not be reached is not tried again: what is asked of it fails at once meanwhile."""
+AGAIN_S: Final = 1.0
+"""Pause between two attempts to reach a host again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,9 @@ class Ran:
 class Host:
     """One host. Safe for threads: what is short takes turns on one channel, what is long has a channel of its own.
 
-    The connection is made when it is first needed, and again after it broke. What was under way then is not done again:
-    it may have been done.
+    The connection is made when it is first needed. When it breaks, or cannot be made, what is asked fails at once until
+    a thread has made another one: who looks again and again is not held up by a host that is away. What was under way
+    is not done again: it may have been done.
     """
 
     def __init__(self, login: Login) -> None:
@@ -52,15 +57,17 @@ class Host:
         self._client: paramiko.SSHClient | None = None
         self._channel: paramiko.Channel | None = None
         self._rest = b""
-        self._failure: tuple[float, HostError] | None = None
+        self._failure: HostError | None = None
+        self._attempt: threading.Thread | None = None
 
-    def ask(self, verb: str, *arguments: Any, timeout_s: float = ASK_S) -> Any:
+    def ask(self, verb: str, *arguments: Any, timeout_s: float | None = None) -> Any:
         """One of :mod:`~helios_cli.engine.remote.deeds`, done there.
 
         Raises:
             OSError: as it was raised there; the path in it begins with the host's name. NoRoom: the disk is full.
             HostError: the host cannot be reached, or has no Python that can do it.
         """
+        timeout_s = LONG_S.get(verb, ASK_S) if timeout_s is None else timeout_s
         with self._lock:
             channel = self._opened()
             try:
@@ -69,7 +76,8 @@ class Host:
                 answer = deeds.decode(self._line(channel, LINE_BYTES_MAX))
             except (OSError, EOFError, ValueError) as error:
                 self._drop()
-                raise self._lost(error, timeout_s) from None
+                self._failure = self._lost(error, timeout_s)
+                raise self._failure from None
         return self._result(answer)
 
     def run(self, argv: Sequence[str], *, data: bytes = b"", timeout_s: float = ASK_S) -> Ran:
@@ -130,7 +138,7 @@ class Host:
                 for piece in iter(lambda: source.read(PIECE_BYTES), b""):
                     self.ask("more", aside, piece)
                     told(source.tell(), size)
-            if not self.ask("finish_put", aside, path, mode, digest, timeout_s=60.0):
+            if not self.ask("finish_put", aside, path, mode, digest):
                 return
         raise HostError(f"{file} is not what arrives on {self.login.name}: its checksum is another one")
 
@@ -146,15 +154,34 @@ class Host:
         if self._client is not None and _transport(self._client).is_active():
             return self._client
         self._drop()
-        if self._failure is not None and time.monotonic() < self._failure[0]:
-            raise self._failure[1]
+        if self._failure is not None:
+            if self._attempt is None or not self._attempt.is_alive():
+                self._attempt = threading.Thread(target=self._try_again, name=f"ssh-{self.login.name}", daemon=True)
+                self._attempt.start()
+            raise self._failure
         try:
             self._client = logins.connect(self.login)
         except HostError as error:
-            self._failure = (time.monotonic() + AGAIN_S, error)
+            self._failure = error
             raise
-        self._failure = None
         return self._client
+
+    def _try_again(self) -> None:
+        """Make another connection beside those who ask; the failure is the newest one until then."""
+        began = time.monotonic()
+        client, failure = None, None
+        try:
+            client = logins.connect(self.login)
+        except HostError as error:
+            failure = error
+            time.sleep(max(0.0, began + AGAIN_S - time.monotonic()))
+        except HeliosError as error:  # a key file that was taken away meanwhile
+            failure = HostError(error.message, hint=error.hint)
+        with self._lock:
+            if self._failure is None and client is not None:  # it was closed meanwhile
+                logins.close(client)
+                return
+            self._client, self._failure = client, failure
 
     def _opened(self) -> paramiko.Channel:
         """The channel on which our program there is asked."""
