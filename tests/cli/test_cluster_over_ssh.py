@@ -17,6 +17,8 @@ from support.node_process import wait_until
 from support.ssh_server import SshServer, stand_in
 from support.ssh_stage import SshStage
 
+from helios_cli.engine.remote import machine
+
 pytestmark = [pytest.mark.slow, pytest.mark.needs("sshd", "ssh-keygen")]
 
 
@@ -55,9 +57,9 @@ def asked(stage: SshStage, *words: object, code: int = 0) -> Any:
 
 
 def refused(stage: SshStage, *words: object, code: int) -> str:
-    done = subprocess.run(stage.command(*words), env=stage.environment(), capture_output=True, text=True, timeout=60)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stderr
+    found, out, err = stage.run(*words)
+    assert found == code, out + err
+    return err
 
 
 def test_from_nothing_to_a_cluster_and_back(fresh: SshStage) -> None:
@@ -109,9 +111,8 @@ def _asks_for_the_password(stage: SshStage) -> None:
     assert stage.cluster.proxy is not None
     words = ("sql", "--port", stage.cluster.proxy.pg_port, "--user", "helios", "-c", "SELECT 1")
     assert "password" in refused(stage, *words, code=3)
-    environment = stage.environment() | {"PGPASSWORD": (stage.directory / "helios.password").read_text().strip()}
-    done = subprocess.run(stage.command(*words), env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and "1" in done.stdout, done.stderr
+    code, out, err = stage.run(*words, PGPASSWORD=(stage.directory / "helios.password").read_text().strip())
+    assert code == 0 and "1" in out, err
 
 
 def test_the_table_names_hosts_and_up_again_does_nothing(stage: SshStage) -> None:
@@ -164,7 +165,7 @@ def test_a_host_whose_sshd_is_away_does_not_hide_its_nodes(stage: SshStage, serv
         assert "cannot be reached: connection refused" in refused(stage, "cluster", "kill", "@primary", code=3)
     finally:
         server.start()
-    stage.wait_healthy()
+    wait_until(lambda: None not in [one.process for one in stage.seen()], "the hosts are asked again", 60.0)
 
 
 def test_an_upgrade_renews_all_and_goes_on_where_it_was(stage: SshStage, tmp_path: Path) -> None:
@@ -187,8 +188,8 @@ def test_an_upgrade_renews_all_and_goes_on_where_it_was(stage: SshStage, tmp_pat
 def test_links_are_cut_and_mended_there(stage: SshStage) -> None:
     stage.call("cluster", "partition", "standby-async")
     assert json.loads((stage.there("db3") / "standby-async" / "cuts.json").read_text())["lost"]
-    assert asked(stage, "cluster", "status", code=6)["cut"]
-    stage.call("cluster", "heal")
+    assert "standby-async" in stage.call("cluster", "heal")
+    assert not json.loads((stage.there("db3") / "standby-async" / "cuts.json").read_text())["lost"]
     stage.wait_healthy()
 
 
@@ -205,17 +206,14 @@ def test_a_key_that_is_not_known_is_trusted_by_a_person_alone(tmp_path: Path, pr
 
 
 def _trusts(stage: SshStage, server: SshServer, tmp_path: Path) -> None:
-    environment = stage.environment() | {"HOME": str(tmp_path)}
-
     def run(*words: str, code: int) -> str:
-        done = subprocess.run(
-            stage.command("cluster", *words), env=environment, capture_output=True, text=True, timeout=60,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        machine.close_all()  # as another process would
+        found, out, err = stage.run("cluster", *words, HOME=str(tmp_path))
+        assert found == code, out + err
+        return out + err
 
-    assert "the key of db1" in run("up", code=5) and "cluster hosts trust db1" in run("up", code=5)
+    said = run("up", code=5)
+    assert "the key of db1" in said and "cluster hosts trust db1" in said
     assert "not trusted" in run("hosts", "list", code=6)
     assert "Add --yes" in run("hosts", "trust", code=5)
     assert "would trust 3 keys" in run("hosts", "trust", "--dry-run", code=0)

@@ -13,6 +13,8 @@ import pytest
 from support.ssh_server import SshServer
 from support.ssh_stage import SshStage
 
+from helios_cli.engine.remote import machine
+
 pytestmark = [pytest.mark.slow, pytest.mark.needs("sshd", "ssh-keygen")]
 
 SHORT: dict[str, Any] = {"interval": "50ms", "before": "300ms", "outage": "300ms", "after": "300ms"}
@@ -130,6 +132,7 @@ def test_a_host_that_goes_away_in_the_middle_ends_the_run_and_says_so(far: SshSt
         assert runner.wait(60) == 1
     finally:
         far.server.start()
+        machine.close_all()
     found = json.loads(far.call("playbook", "report", "--json", code=1))
     assert found["outcome"] == "failed" and "db3" in found["reason"], found
     far.call("cluster", "thaw", "standby-async")

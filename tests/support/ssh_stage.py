@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 from pathlib import Path
 from typing import Final
 
 from support.ssh_server import SshServer, stand_in
 from support.stage import PlaybookStage, base_port
+
+from helios_cli.cli import main
 
 HOSTS: Final = ("db1", "db2", "db3")
 NODES: Final = (
@@ -36,6 +41,26 @@ class SshStage(PlaybookStage):
         parts += ["[proxy]", f"pg_port = {base + 50}", f"admin_port = {base + 51}", 'host = "db2"', ""]
         parts += [server.table(name, **more) for name in HOSTS]
         (self.directory / "cluster.toml").write_text("\n".join(parts))
+
+    def run(self, *words: object, **variables: str) -> tuple[int, str, str]:
+        """``heliosdb-nano`` in this process, whose connections are kept: exit code, output, what it said."""
+        before = dict(os.environ)
+        out, err = io.StringIO(), io.StringIO()
+        os.environ.clear()
+        os.environ.update(self.environment() | variables)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = main([str(one) for one in words])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        return code, out.getvalue(), err.getvalue()
+
+    def call(self, *words: object, code: int = 0) -> str:
+        """The same, which has to end as it should; its output."""
+        found, out, err = self.run(*words)
+        assert found == code, f"{words} ended with {found}:\n{out}\n{err}"
+        return out
 
     def install(self) -> None:
         """Have the program on every host."""
