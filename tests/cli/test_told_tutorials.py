@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.compose_stack import Stack
+from support.local_clusters import base_port, end_clusters
 from support.node_process import ROOT, wait_until
 from support.told import matches, sessions
 from support.walkthrough import Walkthrough
@@ -69,6 +71,40 @@ def test_the_same_as_processes(tmp_path: Path, program: Callable[[str], str]) ->
     finally:
         tour.close()
     assert ran > 15
+
+
+def test_the_session_of_the_readme(tmp_path: Path, program: Callable[[str], str]) -> None:
+    """As it stands there, on ports of its own and with a shorter load; figures may be others."""
+    first = base_port()
+    tour = Walkthrough(tmp_path, (), {}, program)
+    own = {"cluster up": f"cluster up --base-port {first}", "5400": str(first + 40), "--duration 60": "--duration 12"}
+    ran: list[str] = []
+    loads = []
+    try:
+        for line, shown in sessions(ROOT / "README.md", "From a clone to a disaster, and back"):
+            ran.append(line)
+            command = functools.reduce(lambda text, pair: text.replace(*pair), own.items(), line)
+            if line.startswith("git clone "):
+                continue
+            if line.endswith(" &"):
+                text, _, output = command.removesuffix(" &").partition(" > ")
+                loads.append((tour.terminal(text), output))
+            elif line.startswith("wait; "):
+                assert loads[0][0].wait(60) == 0
+                tour.run(f"cp terminal-1.log {loads[0][1]}")
+                assert matches(without_figures(shown), tour.run(command.removeprefix("wait; ")))
+            else:
+                printed = tour.run(f"({command}) 2> /dev/null" if " up " in command else command)
+                assert not shown or matches(without_figures(shown), printed), f"$ {command}\n{printed}"
+    finally:
+        tour.close()
+        end_clusters(tmp_path)
+    assert len(ran) == 9 and loads
+
+
+def without_figures(shown: list[str]) -> list[str]:
+    """What is shown, with anything in place of each figure."""
+    return [re.sub(r"\S*\d\S*", "...", line) for line in shown]
 
 
 def test_what_is_shown_is_compared() -> None:

@@ -1,4 +1,7 @@
-"""Parts 7 to 10 of the high-availability tutorial through the proxy, at a twelfth of their pace: nothing may fail."""
+"""Parts 7 to 10 of the high-availability tutorial through the proxy, at a twelfth of their pace: nothing may fail.
+
+The continuity test is a playbook (tests/playbooks); here nothing is tried again by the workload itself.
+"""
 
 from __future__ import annotations
 
@@ -56,28 +59,25 @@ def told(stage: Stage, pattern: str) -> list[str]:
     return [line for line in stage.proxy.log_path.read_text().splitlines() if re.search(pattern, line)]
 
 
-@pytest.mark.parametrize("name", ["failover", "killed", "load", "switchover", "rolling"])
+@pytest.mark.parametrize("name", ["killed", "load", "switchover", "rolling"])
 def test_nothing_fails_where_a_standby_takes_the_lead(stage: Stage, name: str) -> None:
     before = len(told(stage, "failover: node"))
     stage.play(SCENARIOS[name], PACE)
     assert len(told(stage, "failover: node")) > before
 
 
-@pytest.mark.parametrize("name", ["continuity", "cascade"])
-def test_nothing_fails_where_several_nodes_are_away(stage: Stage, name: str) -> None:
-    stage.play(SCENARIOS[name], PACE)
+def test_nothing_fails_where_all_nodes_are_away(stage: Stage) -> None:
+    stage.play(SCENARIOS["cascade"], PACE)
 
 
-@pytest.mark.parametrize("name", ["failover", "load", "rolling", "continuity"])
-def test_writes_wait_where_the_primary_comes_back(stage: Stage, name: str) -> None:
+def test_writes_wait_where_the_primary_comes_back(stage: Stage) -> None:
     stage.pause_failover(paused=True)
     primary, before = stage.cluster.primary, len(told(stage, "failover: node"))
-    logs = stage.play(SCENARIOS[name], PACE)
+    logs = stage.play(SCENARIOS["failover"], PACE)
     assert stage.cluster.primary is primary
     assert len(told(stage, "failover: node")) == before
-    if name == "failover":
-        # "Longest operation (write timeout)", as the tutorial's script looks for it.
-        assert re.search(r"\[[0-9]{4,}ms\]", logs[0]), logs[0]
+    # "Longest operation (write timeout)", as the tutorial's script looks for it.
+    assert re.search(r"\[[0-9]{4,}ms\]", logs[0]), logs[0]
 
 
 def test_the_log_answers_what_the_tutorial_looks_for(stage: Stage) -> None:

@@ -27,11 +27,8 @@ INTERVAL_MIN_S: Final = 0.06
 """A faster workload does not print every iteration."""
 MORE: Final = 5
 """Iterations of every workload before something is done, and after the last thing that is."""
-ITERATION: Final = re.compile(r"\[\d\d:\d\d:\d\d\] (?:#|Iter )(\d+)\b.*")
+ITERATION: Final = re.compile(r"\[\d\d:\d\d:\d\d\] #(\d+)\b.*")
 LINE_OF_RUN: Final = re.compile(r"\[\d\d:\d\d:\d\d\] #\d+ INSERT=\[ok\] SELECT=\[ok\] \[\d+ms\]")
-LINE_OF_MIXED: Final = re.compile(
-    r"\[\d\d:\d\d:\d\d\] Iter \d+: (READ|WRITE) ✓ \((\d+) reads, (\d+) writes, 0 failed\)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +53,6 @@ class Scenario:
     steps: tuple[Step, ...]
     workloads: int = 1
     interval_s: float = 1.0
-    mixed: bool = False
-    """Whether the workload is that of the continuity test."""
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
@@ -66,11 +61,6 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "killed": Scenario("Failover Test, with SIGKILL", 90, (
         Step(20, "kill", (PRIMARY,)), Step(40, "start", (PRIMARY,)),
     )),
-    "continuity": Scenario("Application Continuity Test", 180, (
-        Step(30, "stop", (PRIMARY,)), Step(35, "start", (PRIMARY,)),
-        Step(30, "stop", (SYNC,)), Step(20, "start", (SYNC,)),
-        Step(30, "stop", (SYNC, ASYNC)), Step(15, "start", (SYNC, ASYNC)),
-    ), interval_s=0.5, mixed=True),
     "cascade": Scenario("Cascading Failure Test", 120, (
         Step(15, "stop", (ASYNC,)), Step(15, "stop", (SYNC,)), Step(15, "stop", (PRIMARY,)),
         Step(20, "start", (PRIMARY,)), Step(10, "start", (SYNC,)), Step(10, "start", (ASYNC,)),
@@ -88,10 +78,9 @@ class Workload:
     """One ``heliosdb-nano workload`` at the proxy, in a process of its own."""
 
     def __init__(self, scenario: Scenario, proxy: ProxyProcess, directory: Path, number: int, pace: float) -> None:
-        self.mixed = scenario.mixed
         self.log_path = directory / f"workload_{number}.log"
         self.ledger = directory / f"workload_{number}.ledger"
-        arguments = ["workload", "mixed" if self.mixed else "run", "--host", "127.0.0.1", "--port", str(proxy.pg_port)]
+        arguments = ["workload", "run", "--host", "127.0.0.1", "--port", str(proxy.pg_port)]
         arguments += [
             "--username",
             proxy.user,
@@ -100,9 +89,7 @@ class Workload:
             "--interval",
             f"{max(INTERVAL_MIN_S, scenario.interval_s * pace):g}",
         ]
-        arguments += ["--timeout", "120"]
-        if not self.mixed:
-            arguments += ["--reconnect", "--verify", "--ledger", str(self.ledger)]
+        arguments += ["--timeout", "120", "--reconnect", "--verify", "--ledger", str(self.ledger)]
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("HELIOSDB_", "PG"))}
         with self.log_path.open("wb") as log:
             self._process: ForkedProcess = fork_server().start(arguments, kept, log.fileno())
@@ -165,7 +152,7 @@ class Stage:
                 workload.kill()
         for workload in workloads:
             assert workload.code == 0, f"exit code {workload.code}:\n{workload.log}"
-            (self._check_orders if scenario.mixed else self._check_rows)(workload)
+            self._check_rows(workload)
         return logs
 
     def pause_failover(self, *, paused: bool) -> None:
@@ -219,24 +206,6 @@ class Stage:
         self._check_everywhere(
             f"SELECT count(*), count(DISTINCT seq) FROM workload WHERE run = '{run}'", (count, count)
         )
-
-    def _check_orders(self, workload: Workload) -> None:
-        """Of ``workload mixed``."""
-        lines = workload.log.splitlines()
-        found = [LINE_OF_MIXED.fullmatch(line) for line in lines if ITERATION.fullmatch(line)]
-        assert all(found), workload.log
-        last = found[-1]
-        assert last is not None
-        reads, writes = int(last[2]), int(last[3])
-        title = f"║{'Application Continuity Test Results':^64}║"
-        assert lines[-11:-7] == [f"╔{'═' * 64}╗", title, f"╚{'═' * 64}╝", ""], lines[-11:]
-        assert re.fullmatch(r"Duration: \d+s", lines[-7])
-        assert lines[-6:] == [
-            f"Total ops: {reads + writes}", f"Successful: {reads + writes}", "Failed: 0", f"Read ops: {reads}",
-            f"Write ops: {writes}", "Success rate: 100.00%",
-        ]  # fmt: skip
-        assert reads and writes and f"Acknowledged orders: {writes}, missing: 0" in lines
-        self._check_everywhere("SELECT count(*), count(DISTINCT id) FROM app_orders", (writes, writes))
 
     def _check_everywhere(self, query: str, expected: tuple[int, int]) -> None:
         for node in self.cluster.nodes:

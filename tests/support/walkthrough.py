@@ -106,6 +106,8 @@ class Walkthrough:
 
 def _exchange(text: str, others: Mapping[str, str]) -> str:
     """The text with other ports and paths; a port is a whole number, and nothing is replaced twice."""
+    if not others:
+        return text
     sought = "|".join(rf"\b{name}\b" if name.isdigit() else re.escape(name) for name in others)
     return re.sub(sought, lambda match: others[match[0]], text)
 
