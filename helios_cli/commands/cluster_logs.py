@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from helios_cli.commands.local.loglines import Entry, Wanted
     from helios_cli.commands.local.logtail import FarTail, Tail
+    from helios_cli.engine.remote.errors import HostError
 
 FOLLOWED_FROM: Final = 20
 POLL_S: Final = 0.25
@@ -60,6 +61,7 @@ def logs(
     """Print the logs of all nodes and of the proxy, or of some, merged by time.
 
     A log that is rotated, a node that is restarted and one that has not said anything yet are followed all the same.
+    Exit code 6 when a host could not be asked for its logs.
 
     Examples:
 
@@ -77,9 +79,13 @@ def logs(
     tails = [logtail.of(doing.cluster, one) for one in members]
     most = lines if lines is not None else FOLLOWED_FROM if follow and not since else None
     printer = _Printer([one.name for one in members], wanted, as_json)
+    lost: dict[HostError, None] = {}
     try:
         found: Iterable[Entry] = (one for one in logtail.histories(tails) if wanted.has(one))
         printer.print(found if most is None else deque(found, maxlen=most))
+        lost = dict.fromkeys(tail.problem for tail in tails if tail.problem is not None)
+        for problem in lost:
+            typer.echo(f"warning: {problem.message}", err=True)
         if follow:
             _follow(tails, printer)
     except KeyboardInterrupt:
@@ -87,7 +93,7 @@ def logs(
     finally:
         for tail in tails:
             tail.close()
-    return ExitCode.OK
+    return ExitCode.DEGRADED if lost else ExitCode.OK
 
 
 def _wanted(level: str, grep: str | None, since: str | None) -> Wanted:

@@ -105,7 +105,8 @@ def up(
     A new cluster is a primary, standbys, an observer and a proxy on loopback, each with a log and a record of its
     process in DIR, described by DIR/cluster.toml; proxy.toml is the proxy's. The processes go on when the command ends.
     The observer votes and holds no data: with two data nodes it makes them replace a lost primary by themselves.
-    The options shape a new cluster; of one that is there only --proxy adds something.
+    The options shape a new cluster; of one that is there only --proxy adds something. Nodes that cluster.toml has on
+    hosts are started there, over SSH.
 
     Examples:
 

@@ -16,11 +16,13 @@ import pytest
 from support.node_process import free_port, wait_until
 from support.ssh_server import SshServer
 
+from helios_cli.commands.proving.dials import Dial
 from helios_cli.engine.errors import ConfigError
 from helios_cli.engine.remote import login as logins
 from helios_cli.engine.remote.errors import HostError, HostKeyRefused, HostUnreachable, LoginRefused, NoRoom
 from helios_cli.engine.remote.host import Host
 from helios_cli.engine.remote.login import fingerprint
+from helios_cli.engine.remote.machine import There
 
 pytestmark = pytest.mark.needs("sshd", "ssh-keygen")
 
@@ -179,6 +181,20 @@ def test_used_ports_are_named(host: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert host.ask("used_ports", [["127.0.0.1", port], ["127.0.0.1", free_port()]]) == [port]
+
+
+def test_the_page_of_a_node_there_is_shared_with_who_drills_it(host: Host, server: SshServer) -> None:
+    (server.home / "drill").write_bytes(bytes(32))
+    near, far = Dial(server.home / "drill"), Dial(Path("~/drill"), There(host))
+    far.delay_s = 0.25
+    far.jump(-3600)
+    assert near.delay_s == 0.25 == far.delay_s and near.pid == far.pid == 0
+    with far.stalled():
+        assert (server.home / "drill").read_bytes().count(0) < 24
+    far.right()
+    assert (server.home / "drill").read_bytes() == bytes(32)
+    with pytest.raises(FileNotFoundError):
+        Dial(Path("~/no-such"), There(host))
 
 
 # Logging in -----------------------------------------------------------------------------------------------------------

@@ -162,6 +162,7 @@ def test_a_host_whose_sshd_is_away_does_not_hide_its_nodes(stage: SshStage, serv
         assert found["primary"] is not None and {one["state"] for one in found["nodes"]} <= {
             "serving", "streaming", "observing",
         }  # fmt: skip
+        assert "warning: db1" in refused(stage, "cluster", "logs", code=6)
         assert "cannot be reached: connection refused" in refused(stage, "cluster", "kill", "@primary", code=3)
     finally:
         server.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import os
 from collections.abc import Iterator, Sequence
@@ -21,10 +20,14 @@ LINE_BYTES_MAX: Final = 1 << 20
 
 
 class Tail:
-    """One log file. A name that is another file by now was rotated: the old one is read to its end, then the new."""
+    """One log file of this machine.
+
+    A name that is another file by now was rotated: the old one is read to its end, then the new.
+    """
 
     def __init__(self, node: str, path: Path) -> None:
         self.path = path
+        self.problem: HostError | None = None
         self._assembler = Assembler(node)
         self._file: BinaryIO | None = None
         self._rest = b""
@@ -100,6 +103,8 @@ class FarTail:
 
     def __init__(self, node: str, machine: Machine, path: str) -> None:
         self._machine, self._path = machine, path
+        self.problem: HostError | None = None
+        """Why nothing came from it when it was read last."""
         self._assembler = Assembler(node)
         self._mark: list[int] | None = None
         self._rest = b""
@@ -108,14 +113,21 @@ class FarTail:
         """Nothing is held open."""
 
     def history(self) -> Iterator[Entry]:
-        """Everything so far (:meth:`Tail.history`). Raises HostError when the host cannot be reached."""
-        self._mark = self._machine.ask("oldest", self._path)
-        yield from self._grown()
+        """Everything so far (:meth:`Tail.history`)."""
+        try:
+            self._mark = self._machine.ask("oldest", self._path)
+        except HostError as error:
+            self.problem = error
+            return
+        yield from self.news()
 
     def news(self) -> Iterator[Entry]:
         """What has come since (:meth:`Tail.news`)."""
-        with contextlib.suppress(HostError):
+        try:
             yield from self._grown()
+            self.problem = None
+        except HostError as error:
+            self.problem = error
 
     def _grown(self) -> Iterator[Entry]:
         while True:

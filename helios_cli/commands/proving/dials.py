@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from helios_cli.commands.local import processes
+from helios_cli.commands.local import machines, processes
 from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode
 from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.node.drills import BYTES, CLOCK_NS, DISK_US, LINK_US, NAME, PID
+from helios_cli.engine.remote.machine import HERE, Machine
 
 FOR_GOOD_US: Final = 10**12
 """A disk that takes nothing; until it is told otherwise."""
@@ -23,11 +25,38 @@ class NoDial(HeliosError):
     sqlstate = "0A000"
 
 
+class _Words(Protocol):
+    """The page as numbers."""
+
+    def __getitem__(self, at: int, /) -> int: ...
+
+    def __setitem__(self, at: int, value: int, /) -> None: ...
+
+
+class _FarWords:
+    """The page of a node on a host: what is written to the file there is in the memory of the node at once."""
+
+    def __init__(self, machine: Machine, path: str) -> None:
+        self._machine, self._path = machine, path
+        self[PID]  # whether it is there
+
+    def __getitem__(self, at: int) -> int:
+        found: int = struct.unpack("=q", self._machine.ask("peek", self._path, 8 * at, 8))[0]
+        return found
+
+    def __setitem__(self, at: int, value: int) -> None:
+        self._machine.ask("poke", self._path, 8 * at, struct.pack("=q", value))
+
+
 class Dial:
     """Of one node. What is set holds until it is set again, or the node starts anew."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, machine: Machine = HERE) -> None:
         """Raises OSError: there is no such page."""
+        self._words: _Words
+        if machine.name:
+            self._words = _FarWords(machine, str(path))
+            return
         with open(path, "r+b") as file:
             self._words = memoryview(mmap.mmap(file.fileno(), BYTES)).cast("q")
 
@@ -77,8 +106,8 @@ def of(cluster: LocalCluster, node: LocalNode) -> Dial:
     if process is None:
         raise NoDial(f"{node.name} is down")
     try:
-        dial = Dial(cluster.data_dir(node) / NAME)
-    except (OSError, ValueError):
+        dial = Dial(cluster.data_dir(node) / NAME, machines.of(cluster, node))
+    except (OSError, ValueError, struct.error):
         dial = None
     if dial is None or dial.pid != process.pid:
         raise NoDial(f"{node.name} was not started for it")
@@ -89,8 +118,6 @@ def why_not(cluster: LocalCluster) -> str:
     """Why the nodes of a cluster that runs have none; empty when all have one."""
     if cluster.netns:
         return "its processes have network namespaces (--netns), and no faults of their own"
-    if any(one.host for one in cluster.nodes):
-        return "some of its nodes are on hosts: clocks, disks and links are made bad on this machine alone"
     if not cluster.faults:
         return f"faults = true is to stand in {cluster.path}, and the nodes to be restarted"
     try:

@@ -290,6 +290,18 @@ def checksum(path: str) -> str:
         return ""
 
 
+def peek(path: str, begin: int, size: int) -> bytes:
+    """Some bytes of a file that is there. OSError: it is not, or cannot be read."""
+    with open(at(path), "rb") as file:
+        return os.pread(file.fileno(), size, begin)
+
+
+def poke(path: str, begin: int, data: bytes) -> None:
+    """Write some bytes into a file that is there, in place. OSError: it is not, or cannot be written."""
+    with open(at(path), "r+b") as file:
+        os.pwrite(file.fileno(), data, begin)
+
+
 def exists(path: str) -> bool:
     """Whether there is anything of that name."""
     return os.path.lexists(at(path))
