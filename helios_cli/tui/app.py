@@ -13,17 +13,17 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.message import Message
-from textual.widgets import ContentSwitcher, DataTable, Footer, Input, Static
+from textual.widgets import ContentSwitcher, DataTable, Input, Static
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui import frame, proxyview, topology, words
 from helios_cli.tui.acts import act_of
 from helios_cli.tui.alarms import Acknowledged
-from helios_cli.tui.curves import MEASURES, WINDOW
+from helios_cli.tui.curves import WINDOW
 from helios_cli.tui.gateway import Act, Gateway
 from helios_cli.tui.history import Happening, History
 from helios_cli.tui.keys import KEYS
-from helios_cli.tui.lines import Line
+from helios_cli.tui.lines import Line, width_of
 from helios_cli.tui.messages import CarriedOut, LogRead, Planned, PlaybooksListed, Recalled, Sampled, SqlRun
 from helios_cli.tui.nodetable import LOOKS, Scene
 from helios_cli.tui.palette import PALETTES
@@ -33,14 +33,18 @@ from helios_cli.tui.snapshot import Snapshot
 from helios_cli.tui.sqlhistory import SqlHistory
 from helios_cli.tui.themes import theme
 from helios_cli.tui.timetravel import TimeTravel
-from helios_cli.tui.widgets.bars import Tab, Tabs
+from helios_cli.tui.widgets.bars import KeyBar, Tab, Tabs
 from helios_cli.tui.widgets.base import Lines, Panel
-from helios_cli.tui.widgets.charts import Chart, Charts
+from helios_cli.tui.widgets.charts import TREND, Charts
 from helios_cli.tui.widgets.console import Console, StatementInput
 from helios_cli.tui.widgets.nodes import NodeTable
 
 TICK_S = 0.5
 """How often ages are drawn anew."""
+
+MARK: Line = (("HeliosDB Nano", "accent"), ("  ", ""))
+MARK_WIDTH = 100
+"""Characters of a heading that has room for the product's name."""
 
 LOG_LINES = 400
 LOOKS_FIRST = 2
@@ -59,7 +63,7 @@ class MonitorApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key.keys, key.action, key.short, show=key.in_footer, key_display=key.shown)
+        Binding(key.keys, key.action, key.short, show=bool(key.rank), key_display=key.shown)
         for key in KEYS
         if key.action
     ]
@@ -106,16 +110,14 @@ class MonitorApp(App[None]):
             with Container(id="overview"):
                 with Container(id="picture"):
                     yield Panel("Topology", id="topology")
-                    with Horizontal(id="trends"):
-                        yield Chart(MEASURES[0])
-                        yield Chart(MEASURES[1])
+                    yield Charts(id="trends", cell=TREND)
                 yield Panel("Events", id="happened")
             yield Panel("Events", id="events")
             yield Panel("Proxy", id="proxy")
             yield Panel("Log", id="log")
             yield Console(self._sql_history)
-            yield Charts()
-        yield Footer(show_command_palette=False)
+            yield Charts(id="charts")
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Look at once, and again and again."""
@@ -209,7 +211,8 @@ class MonitorApp(App[None]):
         snapshot = self.snapshot
         if snapshot is None:
             return (("looking at the cluster ...", "dim"),)
-        return frame.heading(snapshot, self.now_s, width)
+        mark = MARK if width >= MARK_WIDTH else ()
+        return (*mark, *frame.heading(snapshot, self.now_s, width - width_of(mark)))
 
     def _show_overview(self, scene: Scene) -> None:
         self.query_one("#topology", Panel).draw(lambda width, height: topology.draw(scene, width, height))
@@ -222,9 +225,7 @@ class MonitorApp(App[None]):
         )
 
         if self.screen_stack[0].has_class("-wide"):
-            window = self.history.window(self.time.index, WINDOW)
-            for chart in self.query("#trends Chart").results(Chart):
-                chart.show(window)
+            self.query_one("#trends", Charts).show(self.history.window(self.time.index, WINDOW))
 
     def _show_events(self, scene: Scene) -> None:
         self.query_one("#events", Panel).draw(lambda width, _: self._event_lines(scene, width, 500))
@@ -240,7 +241,7 @@ class MonitorApp(App[None]):
         panel.draw(lambda width, _: frame.log_lines(outcome, width))
 
     def _show_charts(self, scene: Scene) -> None:
-        self.query_one(Charts).show(self.history.window(self.time.index, WINDOW))
+        self.query_one("#charts", Charts).show(self.history.window(self.time.index, WINDOW))
 
     def _show_sql(self, scene: Scene) -> None:
         self.query_one(Console).aim(self.chosen)
@@ -310,7 +311,7 @@ class MonitorApp(App[None]):
     def action_charts(self) -> None:
         """The charts, or those behind the ones that are shown."""
         if self.view == "charts":
-            self.query_one(Charts).next()
+            self.query_one("#charts", Charts).next()
         else:
             self.action_view("charts")
 

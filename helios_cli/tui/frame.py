@@ -48,13 +48,10 @@ def frame(history: History, now_s: float, width: int, *, events: int = 10) -> li
 
 def table(scene: Scene, width: int) -> list[Line]:
     """The table of nodes as aligned lines."""
-    columns = nodetable.columns(width)
+    layout = nodetable.layout(scene, width)
+    columns, height, gap = layout.columns, layout.height, " " * layout.gap
     cells = [[column.cell(scene, node) for column in columns] for node in scene.snapshot.nodes]
-    height, gap = nodetable.height(width), " " * nodetable.gap(width)
-    widths = [
-        max(len(column.title), *(width_of(line) for row in cells for line in row[i]), 0)
-        for i, column in enumerate(columns)
-    ]
+    widths = nodetable.widths(scene, columns)
     titles: Line = tuple((_aligned(column, widths[i]) + gap, "dim") for i, column in enumerate(columns))
     lines: list[Line] = [titles]
     for row in cells:

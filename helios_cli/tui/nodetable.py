@@ -9,7 +9,7 @@ from typing import Final
 
 from helios_cli.engine.types import Lsn
 from helios_cli.tui import words
-from helios_cli.tui.lines import Line, fitted, mark
+from helios_cli.tui.lines import Line, fitted, mark, width_of
 from helios_cli.tui.snapshot import NodeSeen, Snapshot, Tone, series
 
 LOOKS: Final = 60
@@ -20,8 +20,10 @@ NARROW_SPARK: Final = 6
 NAME_MAX: Final = 21
 """Characters of a name in a row of two lines."""
 
-WIDE: Final = 136
-"""From this width on every fact has a column of its own; below, a node has two lines."""
+WIDE: Final = 132
+"""From this width on every fact may have a column of its own; below, a node has two lines."""
+
+LAG: Final = len("999 MB 999 ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +44,46 @@ class Column:
     title: str
     cell: Callable[[Scene, NodeSeen], tuple[Line, ...]]
     right: bool = False
+    least: int = 0
+    """Characters that it is wide at least, so that numbers that grow do not move what is beside them."""
 
 
-def columns(width: int) -> list[Column]:
-    """The columns for a terminal of so many characters: of one line each, or of two; sparklines take what is left."""
-    if width >= WIDE:
-        return _wide(min(LOOKS, SPARK + width - WIDE))
-    return _narrow(max(NARROW_SPARK, min(LOOKS, NARROW_SPARK + width - 80)))
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Columns that fit a place."""
 
-
-def gap(width: int) -> int:
+    columns: tuple[Column, ...]
+    gap: int
     """Blanks between two columns."""
-    return 2 if width >= WIDE else 1
-
-
-def height(width: int) -> int:
+    height: int
     """Lines of a row."""
-    return len(columns(width)[0].cell(_EMPTY, _NOBODY))
+
+
+def layout(scene: Scene, width: int) -> Layout:
+    """The columns for so many characters: of one line each, or of two; sparklines take what is left.
+
+    Where even that is too wide, the sparkline goes first, then the load: what tells whether a node is well stays.
+    """
+    if width >= WIDE and (room := width - _natural(scene, _wide(0), 2)) >= NARROW_SPARK:
+        return Layout(tuple(_wide(min(LOOKS, room))), 2, 1)
+    for gap in (2, 1):
+        if (room := width - _natural(scene, _narrow(0), gap)) >= NARROW_SPARK:
+            return Layout(tuple(_narrow(min(LOOKS, room))), gap, 2)
+    bare = _narrow(0)
+    return Layout(tuple(bare if _natural(scene, bare, 1) <= width else bare[:-1]), 1, 2)
+
+
+def widths(scene: Scene, columns: Sequence[Column]) -> list[int]:
+    """Characters that each column needs."""
+    return [
+        max(len(column.title), column.least, *(width_of(line) for row in rows for line in row), 0)
+        for column in columns
+        for rows in [[column.cell(scene, node) for node in scene.snapshot.nodes]]
+    ]
+
+
+def _natural(scene: Scene, columns: Sequence[Column], gap: int) -> int:
+    return sum(widths(scene, columns)) + gap * (len(columns) - 1)
 
 
 def name(scene: Scene, node: NodeSeen) -> Line:
@@ -137,7 +162,7 @@ def eta(scene: Scene, node: NodeSeen) -> Line:
 def spark(scene: Scene, node: NodeSeen, width: int = SPARK) -> Line:
     """The lag of the last seconds; of the primary its statements."""
     field = "lag_bytes" if not node.leads else "statements_s"
-    if node.role == "observer":
+    if node.role == "observer" or not width:
         return (("", ""),)
     return ((words.sparkline(series(scene.window, node.name, field), width), "accent"),)
 
@@ -211,7 +236,7 @@ def _narrow(spark_width: int) -> list[Column]:
         Column("node · role mode", _who),
         Column("state · term", _what),
         Column("LSN · sum", _where),
-        Column("lag · eta", lambda scene, node: _behind(scene, node, spark_width)),
+        Column("lag · eta", lambda scene, node: _behind(scene, node, spark_width), least=LAG),
         Column("load", _busy),
     ]
 
@@ -226,14 +251,10 @@ def _wide(spark_width: int) -> list[Column]:
         Column("term", _one(term), right=True),
         Column("LSN", _one(position)),
         Column("checksum", _one(checksum)),
-        Column("lag", _one(lag), right=True),
-        Column("eta", _one(eta), right=True),
+        Column("lag", _one(lag), right=True, least=LAG),
+        Column("eta", _one(eta), right=True, least=5),
         Column("lag, statements", _one(lambda scene, node: spark(scene, node, spark_width))),
         Column("clients", _one(clients), right=True),
-        Column("stmt/s", _one(statements), right=True),
-        Column("age", _one(seen), right=True),
+        Column("stmt/s", _one(statements), right=True, least=6),
+        Column("age", _one(seen), right=True, least=5),
     ]
-
-
-_NOBODY: Final = NodeSeen(name="", address="", facts=None, seen_at_s=None, error="", process="", took_ms=0.0)
-_EMPTY: Final = Scene(Snapshot(at_s=0.0, source=""), (), 0.0)

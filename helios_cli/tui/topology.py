@@ -17,7 +17,10 @@ BOXES: Final = 92
 """From this width on there is room for boxes."""
 
 BOX_LINES: Final = 4
-LINK: Final = 20
+LINK: Final = 18
+PRIMARY: Final = 30
+"""Characters of the primary's box where there is little room, and of a follower's where there is much."""
+FOLLOWER: Final = 46
 PROXY: Final = 24
 
 
@@ -115,7 +118,7 @@ def _told(scene: Scene, node: NodeSeen) -> Line:
 
 def _equal(node: NodeSeen) -> Span:
     if node.identical is None:
-        return " ~ not comparable", "dim"
+        return " ~ unknown", "dim"
     return (" = equal", "ok") if node.identical else (" ≠ DIFFERS", "bad")
 
 
@@ -145,9 +148,11 @@ def box(title: Line, inner: list[Line], width: int, tone: Tone) -> list[Line]:
 def _boxes(scene: Scene, followers: list[tuple[NodeSeen, int]], width: int) -> list[Line]:
     proxy = scene.snapshot.proxy
     left = PROXY + 5 if proxy is not None else 0
-    each = min(46, (width - left - LINK) // 2)
+    room = width - left - LINK
+    each = min(FOLLOWER, max(room // 2, room - PRIMARY))
     right = [line for node, depth in followers for line in _follower(scene, node, depth, each)]
-    middle = _primary_box(scene, each)
+    own = min(FOLLOWER, room - each)
+    middle = _primary_box(scene, own)
     height = max(len(right), len(middle))
     top = max(0, (height - len(middle)) // 2)
     anchor = top + 2
@@ -156,7 +161,7 @@ def _boxes(scene: Scene, followers: list[tuple[NodeSeen, int]], width: int) -> l
     proxy_lines = _proxy_lines(proxy, top, height) if proxy is not None else [()] * height
     for i in range(height):
         inner = middle[i - top] if 0 <= i - top < len(middle) else ()
-        rows.append((*proxy_lines[i], *fitted(inner, each), *links[i], *(right[i] if i < len(right) else ())))
+        rows.append((*proxy_lines[i], *fitted(inner, own), *links[i], *(right[i] if i < len(right) else ())))
     return rows
 
 

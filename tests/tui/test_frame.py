@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.played_cluster import AT_S, lost, sample, told
 
-from helios_cli.tui import frame, topology, words
+from helios_cli.tui import frame, nodetable, topology, words
 from helios_cli.tui.facts import Sample
 from helios_cli.tui.history import History
 from helios_cli.tui.lines import fitted, plain, width_of
@@ -28,9 +30,26 @@ def test_a_frame_fits_its_width_and_has_everything(width: int) -> None:
     lines = frame.text_of(frame.frame(history, AT_S + 8, width))
     if width >= 80:
         assert max(len(line) for line in lines.splitlines()) <= width
-    wanted = ["down", "8 s", "standby-sync down", "term 3", "0/2B90F8", "= 9d1f2f71", "20 kB", "70 ms", "never", "1000"]
-    for text in (*NAMES, *wanted, "12", "no answer: its process is"):
+    wanted = ["down", "8 s", "standby-sync down", "term 3", "0/2B90F8", "= 9d1f2f71", "20 kB", "70 ms", "never"]
+    load = ["1000", "12"] if width >= 80 else []
+    for text in (*NAMES, *wanted, *load, "no answer: its process is"):
         assert text in lines or text.replace("term 3", " 3 ") in lines, f"{text} at {width}"
+
+
+@pytest.mark.parametrize("name", ["standby-async", "standby-in-another-city"])
+def test_the_table_is_as_wide_as_its_place_and_no_wider(name: str) -> None:
+    history = history_of(sample(0), sample(1, lag_bytes=104_000_000, lag_ms=126.0, catch_up_s=1e6))
+    snapshot = history[-1]
+    nodes = tuple(replace(one, name=name) if one.name == "standby-async" else one for one in snapshot.nodes)
+    scene = Scene(replace(snapshot, nodes=nodes), history.window(-1, 3), AT_S)
+    heights = set()
+    for width in range(60, 320):
+        layout = nodetable.layout(scene, width)
+        used = sum(nodetable.widths(scene, layout.columns)) + layout.gap * (len(layout.columns) - 1)
+        assert used <= width, f"{width}: {[column.title for column in layout.columns]}"
+        assert layout.columns[-1].title in ("load", "age") or width < 80, width
+        heights.add(layout.height)
+    assert heights == {1, 2}
 
 
 def test_the_heading_keeps_the_verdict_where_there_is_no_room() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import shlex
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +24,11 @@ from helios_cli.commands._admin import Asked
 from helios_cli.commands.local import clusterfile
 from helios_cli.commands.local.clusterfile import LocalCluster
 from helios_cli.commands.monitoring import finding
+from helios_cli.engine.errors import HeliosError
 from helios_cli.engine.observe import machine
 from helios_cli.tui.app import MonitorApp
+from helios_cli.tui.gateway import Act
+from helios_cli.tui.history import History
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 60.0
@@ -77,6 +83,37 @@ def test_from_one_node_the_others_are_found(cluster: LocalCluster, capsys: pytes
         assert sorted(one["name"] for one in json.loads(text)["nodes"]) == sorted(one.name for one in cluster.nodes)
 
 
+def test_the_port_for_sql_is_told_from_a_node_that_is_silent(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = cluster.nodes[0].pg_port
+    code, text, err = once(capsys, "--node", f"127.0.0.1:{port}")
+    assert (code, text) == (3, "") and f"error: 127.0.0.1:{port} speaks PostgreSQL, not HTTP" in err
+    assert "--host HOST --port PORT" in err
+    assert main(["topology", "--node", f"127.0.0.1:{port}"]) == 3
+    assert "speaks PostgreSQL" in capsys.readouterr().err
+
+
+def test_the_commands_that_are_shown_are_done_from_anywhere(
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gateway = finding.gateway(Asked(directory=str(cluster.directory)), None, None, None, None)
+    try:
+        gateway.sample()
+        for act in (Act("switchover", "standby-sync"), Act("pause"), Act("drain", "standby-async")):
+            words = shlex.split(gateway.plan(act).command)
+            assert words[0] == "heliosdb-nano"
+            assert main([*words[1:], "--dry-run"]) == 0, capsys.readouterr().err
+            assert capsys.readouterr().out
+        gateway.read_only = True
+        for ask in (lambda: gateway.plan(Act("pause")), gateway.playbooks, lambda: gateway.sql("primary", "SELECT 1")):
+            with pytest.raises(HeliosError, match="read-only"):
+                ask()
+    finally:
+        gateway.close()
+
+
 def test_nobody_there_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, text, err = once(capsys, "--node", f"127.0.0.1:{free_port()}")
     assert (code, text) == (3, "") and "error: no node of 127.0.0.1" in err and "hint: " in err
@@ -118,7 +155,15 @@ async def test_a_primary_that_dies_and_a_switchover_from_the_screen(cluster: Loc
         await pilot.press("escape")
         await until(pilot, lambda: leader(app) == "primary", "it leads again", WAIT_S)
         await seen(pilot, "● healthy", WAIT_S)
+    before = await asyncio.to_thread(gateway.past, time.time())
     gateway.close()
+    assert before.missing == ""
+    history = History()
+    history.put_before(before.samples)
+    led = [(one.primary.name if one.primary else "", one.term) for one in (history[i] for i in range(len(history)))]
+    terms = [led.index(one) for one in (("primary", 1), (new, 2), ("primary", 3))]
+    assert terms == sorted(terms), "who began to look only now sees who led, and when"
+    assert any(history[i].node("primary").error for i in range(terms[1], terms[2])), "and that it was lost"  # type: ignore[union-attr]
 
 
 def leader(app: MonitorApp) -> str:

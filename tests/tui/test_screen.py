@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from support.played_cluster import PlayedGateway, lost, sample, told
 from support.screens import clicked, contrasts, seen, text_of, until
+from textual.geometry import Region
 from textual.pilot import Pilot
+from textual.widgets._footer import FooterKey
 
 from helios_cli.engine.errors import HeliosError
 from helios_cli.tui.app import MonitorApp
@@ -18,6 +20,7 @@ from helios_cli.tui.gateway import Act
 from helios_cli.tui.keys import KEYS, VIEWS
 from helios_cli.tui.palette import CONTRAST_MIN
 from helios_cli.tui.screens.dialog import Question
+from helios_cli.tui.widgets.bars import KeyBar
 from helios_cli.tui.widgets.nodes import NodeTable
 
 pytestmark = pytest.mark.asyncio
@@ -84,6 +87,39 @@ async def test_everything_is_on_every_screen_and_can_be_read(size: tuple[int, in
         await seen(pilot, "lost")
         if size != (80, 24):
             await seen(pilot, REASON)
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (110, 30), (140, 33), (300, 80)], ids=str)
+async def test_the_nodes_need_no_scrolling_to_the_side(size: tuple[int, int]) -> None:
+    source = PlayedGateway([sample(0), sample(1, lag_bytes=104_000_000, lag_ms=126.0, catch_up_s=3.0)])
+    app, running = playing(source, size)
+    async with running as pilot:
+        await look(app, pilot, 2)
+        await seen(pilot, "104 MB 126 ms")
+        table = app.query_one(NodeTable)
+        await until(
+            pilot, lambda: 0 < table.virtual_size.width <= table.scrollable_content_region.width, "all columns in sight"
+        )
+        text = text_of(app)
+        assert all(word in text for word in ("? help", "q quit", "↵ details", "Topology", "Events")), text
+        assert ("o promote" in text) == (size[0] >= 120), "what there is room for"
+
+
+async def test_keys_below_are_clicked_too() -> None:
+    app, running = playing(PlayedGateway([sample(0)]), (120, 40))
+    async with running as pilot:
+        await look(app, pilot, 1)
+        bar = app.query_one(KeyBar)
+
+        def places() -> dict[str, Region]:
+            return {key.description: key.region for key in bar.query(FooterKey) if key.region.width and key.region.y}
+
+        await until(pilot, lambda: {"pause", "drain"} <= set(places()), "the keys")
+        place = places()["pause"]
+        await pilot.click(offset=(place.x + 2, place.y))
+        await seen(pilot, "Pause automatic failover")
+        await pilot.press("escape", "5")
+        await seen(pilot, "esc to the nodes")
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 from typing import Final
 
-from helios_cli.commands import _admin, _proxy_admin
-from helios_cli.commands._admin import Asked
+from helios_cli.commands import _admin, _http, _proxy_admin
+from helios_cli.commands._admin import Asked, Reach
 from helios_cli.commands.local import clusterfile
 from helios_cli.commands.local.clusterfile import LocalCluster
 from helios_cli.commands.monitoring.gateway import ClusterGateway
@@ -39,6 +39,7 @@ def gateway(
         named, source = _admin.all_of(cluster, asked), str(cluster.path)
     else:
         named = _admin.reaches(asked)
+        _check(named[0])
         source = named[0].name
     front = _proxy(proxy, proxy_config, cluster)
     names = naming(asked, cluster, front.token_file if front is not None else None)
@@ -53,6 +54,16 @@ def _cluster(directory: str | None) -> LocalCluster:
             raise
         hint = f"{error.hint or ''} Or name one of its nodes: --node HOST:PORT, its HTTP address.".strip()
         raise ConfigError(error.message, hint=hint) from None
+
+
+def _check(node: Reach) -> None:
+    """One that is down may come back; what is no HTTP, or not trusted, is a mistake that does not mend itself."""
+    try:
+        _http.get(node.address, "/health", CONNECT_S)
+    except _http.Untrusted:
+        raise
+    except HeliosError:
+        return
 
 
 def _proxy(admin: str | None, config: str | None, cluster: LocalCluster | None) -> _proxy_admin.Asked | None:

@@ -1,14 +1,17 @@
-"""The one-line bars: the heading above, the views between."""
+"""The one-line bars: the heading above, the views between, the keys below."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.events import Click
+from textual.events import Click, Resize
 from textual.message import Message
-from textual.widgets import Static
+from textual.widgets import Footer, Static
+from textual.widgets._footer import FooterKey
 
-from helios_cli.tui.keys import VIEWS
+from helios_cli.tui.keys import KEYS, VIEWS
 
 
 class Tab(Static):
@@ -43,3 +46,28 @@ class Tabs(Horizontal):
         """Set off this one."""
         for tab in self.query(Tab):
             tab.set_class(tab.view == view, "chosen")
+
+
+class KeyBar(Footer):
+    """The keys that do something now, the more important ones where there is no room for all; clicked, they do it."""
+
+    RANKS: ClassVar[dict[str, int]] = {key.action: key.rank for key in KEYS}
+    OWN = 3
+    """The rank of keys of what has the focus."""
+
+    def __init__(self) -> None:
+        super().__init__(show_command_palette=False)
+
+    def compose(self) -> ComposeResult:
+        """Those that there is room for."""
+        room = self.app.size.width
+        keys = [one for one in super().compose() if isinstance(one, FooterKey)]
+        for key in sorted(keys, key=lambda one: self.RANKS.get(one.action, self.OWN) or self.OWN):
+            room -= len(key.key_display) + len(key.description) + 3
+            if room < 0:
+                break
+            yield key
+
+    def on_resize(self, event: Resize) -> None:
+        """There is other room."""
+        self.refresh(recompose=True)

@@ -20,6 +20,9 @@ from helios_cli.tui.snapshot import Snapshot
 CELL = (56, 10)
 """Characters and lines that a chart should have."""
 
+TREND = (50, 14)
+"""The same of one beside other things."""
+
 
 class Chart(Static):
     """One measure of all nodes."""
@@ -97,14 +100,15 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 class Charts(Container):
     """As many charts as there is room for, and the others behind them."""
 
-    def __init__(self) -> None:
-        super().__init__(id="charts")
+    def __init__(self, *, id: str, cell: tuple[int, int] = CELL) -> None:
+        super().__init__(id=id)
+        self._cell = cell
         self._first = 0
         self._window: Sequence[Snapshot] = ()
 
     def compose(self) -> ComposeResult:
         """A chart for each measure; those that have no room are not shown."""
-        with Grid(id="chart-grid"):
+        with Grid(classes="chart-grid"):
             for measure in MEASURES:
                 yield Chart(measure)
 
@@ -112,7 +116,7 @@ class Charts(Container):
     def shape(self) -> tuple[int, int]:
         """Columns and rows that there is room for."""
         width, height = self.size
-        return max(1, min(4, width // CELL[0])), max(1, min(4, height // CELL[1]))
+        return max(1, min(4, width // self._cell[0])), max(1, min(4, height // self._cell[1]))
 
     def next(self) -> None:
         """Show those behind the ones that are shown."""

@@ -13,6 +13,16 @@ from helios_cli.tui.lines import Line
 from helios_cli.tui.nodetable import Scene
 from helios_cli.tui.palette import PALETTES
 
+MARGIN = 4
+"""Characters of a line that frames and blanks take."""
+
+
+def told(scene: Scene) -> str:
+    """How many nodes there are, and how many of them answer."""
+    nodes = scene.snapshot.nodes
+    answering = sum(not one.error for one in nodes)
+    return f"{len(nodes)} nodes" if answering == len(nodes) else f"{answering} of {len(nodes)} nodes answer"
+
 
 class NodeTable(DataTable[Text]):
     """One row for each node, of one line or two, as the width allows."""
@@ -24,7 +34,9 @@ class NodeTable(DataTable[Text]):
     ]
 
     def __init__(self) -> None:
-        super().__init__(id="nodes", cursor_type="row", zebra_stripes=False, cell_padding=0)
+        super().__init__(
+            id="nodes", cursor_type="row", zebra_stripes=False, cell_padding=0, cursor_foreground_priority="renderable"
+        )
         self.border_title = "Nodes"
         self._drawn: tuple[object, ...] = ()
 
@@ -37,15 +49,17 @@ class NodeTable(DataTable[Text]):
     def show(self, scene: Scene, width: int) -> None:
         """Draw this; the cursor stays with its node."""
         palette = PALETTES["dark" if self.app.current_theme.dark else "light"]
-        columns, height = nodetable.columns(width), nodetable.height(width)
-        gap = " " * nodetable.gap(width)
+        layout = nodetable.layout(scene, self.scrollable_content_region.width or width - MARGIN)
+        columns, height, gap = layout.columns, layout.height, " " * layout.gap
         nodes = scene.snapshot.nodes
-        shape = (tuple(column.title for column in columns), tuple(node.name for node in nodes), height)
+        shape = (tuple(column.title for column in columns), gap, tuple(node.name for node in nodes), height)
+        self.border_subtitle = told(scene)
         if shape != self._drawn:
             chosen = self.chosen
             self.clear(columns=True)
             for number, column in enumerate(columns):
-                label = Text((gap if number else "") + column.title, justify="right" if column.right else "left")
+                title = (str.rjust if column.right else str.ljust)(column.title, column.least)
+                label = Text((gap if number else "") + title, justify="right" if column.right else "left")
                 self.add_column(label, key=column.title)
             for node in nodes:
                 self.add_row(*[Text("")] * len(columns), key=node.name, height=height)
