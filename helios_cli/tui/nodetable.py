@@ -147,7 +147,7 @@ def lag(scene: Scene, node: NodeSeen) -> Line:
     parts = ([words.size(node.lag_bytes)] if node.lag_bytes is not None else []) + (
         [words.milliseconds(node.lag_ms)] if node.lag_ms is not None else []
     )
-    return ((" ".join(parts), tone),)
+    return _aged(scene, node, ((" ".join(parts), tone),))
 
 
 def eta(scene: Scene, node: NodeSeen) -> Line:
@@ -155,8 +155,8 @@ def eta(scene: Scene, node: NodeSeen) -> Line:
     if node.leads or node.role == "observer" or node.lag_bytes is None:
         return ((words.NOTHING, "dim"),)
     if not node.lag_bytes:
-        return (("now", ""),)
-    return (("never", "warn"),) if node.eta_s is None else ((words.brief(node.eta_s), ""),)
+        return _aged(scene, node, (("now", ""),))
+    return _aged(scene, node, (("never", "warn"),) if node.eta_s is None else ((words.brief(node.eta_s), ""),))
 
 
 def spark(scene: Scene, node: NodeSeen, width: int = SPARK) -> Line:

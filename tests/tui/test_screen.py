@@ -119,7 +119,9 @@ async def test_keys_below_are_clicked_too() -> None:
         await pilot.click(offset=(place.x + 2, place.y))
         await seen(pilot, "Pause automatic failover")
         await pilot.press("escape", "5")
-        await seen(pilot, "esc to the nodes")
+        await seen(pilot, "Esc to the nodes")
+        await until(pilot, lambda: "↵ run" in text_of(app).splitlines()[-1], "the keys of the line to type in")
+        assert "pause" not in text_of(app).splitlines()[-1], "letters are typed there"
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

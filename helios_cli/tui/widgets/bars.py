@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.events import Click, Resize
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, Input, Static
 from textual.widgets._footer import FooterKey
 
 from helios_cli.tui.keys import KEYS, VIEWS
@@ -62,6 +62,8 @@ class KeyBar(Footer):
         """Those that there is room for."""
         room = self.app.size.width
         keys = [one for one in super().compose() if isinstance(one, FooterKey)]
+        if isinstance(self.screen.focused, Input):  # letters are typed there
+            keys = [one for one in keys if one.action not in self.RANKS]
         for key in sorted(keys, key=lambda one: self.RANKS.get(one.action, self.OWN) or self.OWN):
             room -= len(key.key_display) + len(key.description) + 3
             if room < 0:

@@ -20,9 +20,12 @@ class StatementInput(Input):
     """One statement, with those of before."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "before", show=False),
+        Binding("enter", "submit", "run", key_display="↵"),
+        Binding("up", "before", "the one before", key_display="↑"),
         Binding("down", "after", show=False),
-        Binding("escape", "leave", "to the nodes"),
+        Binding("escape", "leave", "to the nodes", key_display="Esc"),
+        Binding("f1", "app.help", "help", key_display="F1"),
+        Binding("ctrl+q", "app.quit", "quit", key_display="^q"),
     ]
 
     def __init__(self, history: SqlHistory) -> None:
