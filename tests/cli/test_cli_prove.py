@@ -46,7 +46,7 @@ def test_the_product_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     code, report = prove(tmp_path, "--rounds", 1, "--faults", "kill,freeze")
     assert (code, report["verdict"], report["findings"]) == (0, "passed", [])
     assert all(one["passed"] for one in report["checks"])
-    assert report["rpo"] == {"lost_rows": 0, "ms": 0.0}
+    assert report["rpo"] == {"lost_rows": 0, "ms": {"p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0, "samples": 2}}
     assert sorted(one["name"] for one in report["faults"]) == ["freeze", "kill"]
     assert report["rto_ms"]["samples"] == 16 and report["rto_ms"]["max"] > 100
     assert report["load"]["acknowledged"] > 100
@@ -81,7 +81,7 @@ def test_a_planted_bug_is_found(
     assert (code, report["verdict"]) == (1, "failed")
     found = {one["kind"] for one in report["findings"]}
     assert found & kinds, report["findings"]
-    assert (report["rpo"]["lost_rows"] > 0) == ("lost" in found)
+    assert (report["rpo"]["lost_rows"] > 0) == (report["rpo"]["ms"]["max"] > 0) == ("lost" in found)
     assert verify(tmp_path / str(seed), report["file"]) == 1, "its signature is right, and it says that it failed"
 
 

@@ -50,6 +50,8 @@ class Evidence:
     """All that a proof has found."""
 
     began_wall: float = 0.0
+    began: float = 0.0
+    """When the load began, by the monotonic clock."""
     seconds: float = 0.0
     """Of the load."""
     faults: list[Done] = field(default_factory=list)
@@ -112,6 +114,7 @@ class Prover:
         evidence = self.evidence
         evidence.began_wall = time.time()
         self.timeline.begin()
+        evidence.began = self.timeline.began
         self.timeline.add("load", f"{len(self._proxied)} clients write and read through the proxy")
         with LeadWatch(self.stage.cluster, self.timeline) as watch, self.crowd:
             self._inject_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -77,11 +78,23 @@ def _check(name: str, findings: Sequence[Finding], *, durable: bool) -> dict[str
 
 
 def _rpo(evidence: Evidence) -> dict[str, Any]:
-    """What was acknowledged and is gone: how many rows, and within which time they were acknowledged."""
-    if not evidence.lost:
-        return {"lost_rows": 0, "ms": 0.0}
-    first, last = min(evidence.lost.values()), max(evidence.lost.values())
-    return {"lost_rows": len(evidence.lost), "ms": round((last - first) * 1000, 1)}
+    """What was acknowledged and is gone: how many rows, and over how much time, one sample for each fault."""
+    return {"lost_rows": len(evidence.lost), "ms": distribution_ms(losses_s(evidence))}
+
+
+def losses_s(evidence: Evidence) -> list[float]:
+    """For each fault the time in which acknowledged writes were lost by it: 0.0 for none.
+
+    It ends with the fault's begin, or with the last of those writes where some were acknowledged later.
+    """
+    moments = [at - evidence.began for at in evidence.lost.values()]
+    losses, since = [], -math.inf
+    for number, fault in enumerate(evidence.faults, 1):
+        until = fault.until_s if number < len(evidence.faults) else math.inf
+        lost = [at for at in moments if since <= at < until]
+        losses.append(max(fault.at_s, *lost) - min(lost) if lost else 0.0)
+        since = until
+    return losses
 
 
 def _load(evidence: Evidence) -> dict[str, Any]:
@@ -123,11 +136,20 @@ def lines(found: Mapping[str, Any], writes: Sequence[Write], began: float) -> li
         "=== Faults ===",
         *(text for one in found["faults"] for text in _fault(one)),
         "",
-        f"RPO: {rpo['lost_rows']} rows lost" + (f", acknowledged within {rpo['ms']:,.0f} ms" if rpo["ms"] else ""),
+        rpo_text(rpo),
         f"RTO: {distribution_text(found['rto_ms'])} ({found['rto_ms']['samples']} waits of clients)",
         "",
     ]
     return [*text, *verdict(found)]
+
+
+def rpo_text(rpo: Mapping[str, Any]) -> str:
+    """For people."""
+    return f"RPO: {rpo['lost_rows']} rows lost, {distribution_text(rpo['ms'])} ({_faults(rpo['ms']['samples'])})"
+
+
+def _faults(count: int) -> str:
+    return "1 fault" if count == 1 else f"{count} faults"
 
 
 def _fault(one: Mapping[str, Any]) -> tuple[str, str]:
@@ -143,7 +165,7 @@ def summary(found: Mapping[str, Any]) -> list[str]:
         f"Cluster: {len(cluster['nodes'])} nodes, mode {cluster['mode']}; {found['seconds']:g} s of load",
         f"Faults: {len(found['faults'])} ({names})",
         f"Acknowledged: {load['acknowledged']:,} writes",
-        f"RPO: {rpo['lost_rows']} rows lost",
+        rpo_text(rpo),
         f"RTO: {distribution_text(found['rto_ms'])}",
         "",
     ]

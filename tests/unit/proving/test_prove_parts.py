@@ -12,13 +12,16 @@ import pytest
 from helios_cli.cli import main
 from helios_cli.commands.proving import outages, signature
 from helios_cli.commands.proving.plan import Plan, chosen, turns
+from helios_cli.commands.proving.prover import Done, Evidence
+from helios_cli.commands.proving.report import losses_s
 from helios_cli.commands.proving.timeline import Event, picture
 from helios_cli.engine.errors import ConfigError, HeliosError
 
 REPORT = {
     "format": "heliosdb-prove 1", "run": "r1", "verdict": "passed", "product": "1", "began": "2026-01-01T00:00:00Z",
     "seconds": 1.5, "cluster": {"mode": "quorum", "nodes": [{}, {}, {}]}, "plan": {"seed": 4},
-    "faults": [{"name": "kill"}], "load": {"acknowledged": 7}, "rpo": {"lost_rows": 0},
+    "faults": [{"name": "kill"}], "load": {"acknowledged": 7},
+    "rpo": {"lost_rows": 0, "ms": {"p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0, "samples": 1}},
     "rto_ms": {"p50": 1.0, "p95": 2.0, "p99": 3.0, "max": 4.0, "samples": 8},
     "checks": [{"name": "once", "text": "no write is there twice", "promised": True, "passed": True}], "findings": [],
 }  # fmt: skip
@@ -56,6 +59,16 @@ def test_a_seed_repeats_the_order_and_every_round_has_every_fault() -> None:
     assert len(list(itertools.islice(turns(endless), 50))) == 50
 
 
+def test_what_a_fault_has_lost_is_the_time_from_the_first_write_that_is_gone() -> None:
+    def done(at_s: float, until_s: float) -> Done:
+        return Done(1, "kill", "n1", "", at_s, until_s, ())
+
+    faults = [done(1.0, 2.0), done(5.0, 7.0), done(9.0, 9.5)]
+    lost = {(1, 1): 100.4, (1, 2): 100.9, (2, 1): 104.9, (2, 2): 106.0}
+    assert losses_s(Evidence(began=100.0, faults=faults, lost=lost)) == [pytest.approx(0.6), pytest.approx(1.1), 0.0]
+    assert losses_s(Evidence(began=100.0, faults=faults)) == [0.0, 0.0, 0.0] and losses_s(Evidence()) == []
+
+
 def test_faults_by_name() -> None:
     assert chosen("freeze, kill") == ("kill", "freeze")
     for wrong in ("", ",", "kill,flood"):
@@ -76,6 +89,7 @@ def test_the_picture_leaves_an_outage_blank_and_marks_the_fault() -> None:
         ("", "faults = true is to stand in c/cluster.toml"),
         ("faults = true", "n1 is down"),
         ('netns = "heliosdb-1"', "its processes have network namespaces"),
+        ('faults = true\n[hosts.db1]\naddress = "10.0.0.9"', "some of its nodes are on hosts"),
     ],
 )
 def test_a_fault_that_a_cluster_was_not_started_for_is_named(
@@ -84,6 +98,7 @@ def test_a_fault_that_a_cluster_was_not_started_for_is_named(
     monkeypatch.chdir(tmp_path)
     Path("c").mkdir()
     node = 'name = "n1"\nrole = "primary"\nmode = "async"\npg_port = 1\nnative_port = 2\nhttp_port = 3\n'
+    node += 'host = "db1"\n' if "hosts" in lines else ""
     Path("c/cluster.toml").write_text(f"{lines}\n[[nodes]]\n{node}")
     for name in ("clock", "slow-disk", "slow-link"):
         assert main(["prove", "--dir", "c", "--faults", f"kill,{name}", "--dry-run"]) == 1
