@@ -25,6 +25,8 @@ HOUR_S: Final = 3600.0
 LATER_S: Final = 0.05
 LINGERS_S: Final = 0.5
 """How long the former primary stays cut off when another one leads: it answers clients of its own meanwhile, or not."""
+LINGERS_TOGETHER_S: Final = 1.5
+"""The same with a standby that forwards to it: the new primary has answered by then, and others after it."""
 HEIR_S: Final = 15.0
 """How long another one is waited for, where the fault is over when there is one."""
 POLL_S: Final = 0.05
@@ -182,7 +184,7 @@ def cut_off_primary(stage: Stage, rng: random.Random) -> Injection:
     company = _company(stage, name, rng)
     with _cut(stage, name, *company):
         replaced = wait_heir(stage, name, *company)
-        time.sleep(LINGERS_S)
+        time.sleep(LINGERS_TOGETHER_S if company else LINGERS_S)
     until = "until another one led" if replaced else f"for {HEIR_S:g} s"
     with_it = f", and {company[0]}, which follows it," if company else ","
     return Injection(name, f"{name}, the primary{with_it} cut off from all other nodes {until}")
