@@ -145,5 +145,5 @@ def _chosen(cluster: LocalCluster, names: list[str] | None) -> list[HostEntry]:
         )
     for name in names or []:
         if all(one.name != name for one in cluster.hosts):
-            raise hosts.unknown(name, cluster.hosts, "there is no")
+            raise hosts.unknown(name, cluster.hosts, f"{cluster.path} has no")
     return [one for one in cluster.hosts if not names or one.name in names]

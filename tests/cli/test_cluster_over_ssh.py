@@ -90,6 +90,9 @@ def _is_installed(stage: SshStage) -> None:
     assert all(one["new"] and one["version"] for one in done) and len(done) == 3
     put = stage.there("db3") / "bin" / "heliosdb-nano"
     assert put.read_bytes() == stage.program.read_bytes() and os.access(put, os.X_OK)
+    (stage.directory / "no-program").write_text("#!/bin/sh\nexit 3\n")
+    said = refused(stage, "cluster", "install", "standby-async", "--program", stage.directory / "no-program", code=1)
+    assert "ended with 3" in said and put.read_bytes() == stage.program.read_bytes(), "what runs is not replaced"
     again = asked(stage, "cluster", "install", "standby-async", "--program", stage.program)["installed"]
     assert [(one["host"], one["new"]) for one in again] == [("db3", False)]
 

@@ -79,7 +79,7 @@ def test_the_same_ports_on_two_hosts_are_no_conflict_and_on_one_they_are(tmp_pat
         ('service = "systemd"', 'service = "runit"', "process, systemd, systemd-user, not 'runit'"),
         ('directory = "/srv/db"', 'directory = "srv"', "directory of hosts.db2 is a whole path"),
         (f'"{KEY}"', '"ssh-ed25519"', "is no public key like"),
-        ('host = "db2"', 'host = "bd2"', 'has n2 on host "bd2", which is not described; did you mean db2?'),
+        ('host = "db2"', 'host = "bd2"', "cluster.toml has no [hosts.bd2]; did you mean db2?"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, was: str, becomes: str, message: str) -> None:

@@ -339,7 +339,7 @@ def check(cluster: LocalCluster) -> None:
         raise ConfigError(f"{cluster.path} has hosts and netns: namespaces are of this machine alone")
     for one in cluster.members:
         if one.host and cluster.host_of(one) is None:
-            raise hosts.unknown(one.host, cluster.hosts, f"{cluster.path} has {one.name} on")
+            raise hosts.unknown(one.host, cluster.hosts, f"{one.name} is on {one.host}, and {cluster.path} has no")
     lonely = [one.name for one in cluster.nodes if is_loopback(cluster.address(one))]
     if lonely and len(lonely) < len(cluster.nodes):
         raise ConfigError(

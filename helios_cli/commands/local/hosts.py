@@ -112,10 +112,10 @@ def _check(one: HostEntry) -> None:
 
 
 def unknown(name: str, known: Sequence[HostEntry], where: str) -> ConfigError:
-    """The error for a host that the file does not describe."""
+    """The error for a host that the file does not describe; ``where`` is what the message begins with."""
     names = [one.name for one in known]
     described = f"It describes {', '.join(names)}." if names else f"Describe it: [hosts.{name}] with its address."
-    return ConfigError(f'{where} host "{name}", which is not described{_nearest(name, names)}', hint=described)
+    return ConfigError(f"{where} [hosts.{name}]{_nearest(name, names)}", hint=described)
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

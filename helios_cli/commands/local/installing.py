@@ -102,19 +102,26 @@ def install(cluster: LocalCluster, host: HostEntry, wanted: Program, tell: Tell)
     machine = machines.of_host(cluster, host)
     path = machines.expanded(machine, host.program_path)
     _check_python(machine, wanted)
-    is_new = has(machine, path) != wanted.sha256
-    if is_new:
-        put_file, goes_to = wanted.file, f"{path}-{wanted.file.name}" if wanted.is_wheel else path
+    if has(machine, path) == wanted.sha256:
+        return Installed(host.name, path, wanted.sha256, version(machine, path), is_new=False)
+    aside = f"{path}.new"  # what is there runs the nodes, until this one is known to run
 
-        def told(done: int, whole: int) -> None:
-            tell(f"{100 * done // whole // STEP_PERCENT * STEP_PERCENT} % of {whole / 1e6:.0f} MB")
+    def told(done: int, whole: int) -> None:
+        tell(f"{100 * done // whole // STEP_PERCENT * STEP_PERCENT} % of {whole / 1e6:.0f} MB")
 
-        machine.host.put(put_file, goes_to, 0o755, told)
-        if wanted.is_wheel:
-            tell(f"installing {wanted.file.name}")
-            _build(machine, host, goes_to, path, wanted)
+    goes_to = str(Path(path).with_name(wanted.file.name)) if wanted.is_wheel else aside
+    machine.host.put(wanted.file, goes_to, 0o755, told)
+    if wanted.is_wheel:
+        tell(f"installing {wanted.file.name}")
+        _build(machine, host, goes_to, aside, wanted)
     tell("first start")
-    return Installed(host.name, path, wanted.sha256, version(machine, path), is_new)
+    try:
+        found = version(machine, aside)
+    except HeliosError:
+        machine.ask("remove", aside)
+        raise
+    machine.ask("move", aside, path)
+    return Installed(host.name, path, wanted.sha256, found, is_new=True)
 
 
 def has(machine: There, path: str) -> str:
@@ -163,12 +170,10 @@ def _build_of(file: Path) -> dict[str, object]:
 def _build(machine: There, host: HostEntry, wheel: str, path: str, wanted: Program) -> None:
     """An environment for this wheel alone: processes of the one before go on with theirs."""
     place = f"{machines.expanded(machine, host.directory)}/venv-{wanted.sha256[:12]}"
-    named = str(Path(wheel).with_name(wanted.file.name))
     script = f'#!/bin/sh\n# wheel {wanted.sha256}\nexec {place}/bin/heliosdb-nano "$@"\n'
     for argv in (
         [host.python, "-m", "venv", place],
-        ["mv", wheel, named],
-        [f"{place}/bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet", "install", named],
+        [f"{place}/bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet", "install", wheel],
     ):
         _must(machine, machine.host.run(argv, timeout_s=BUILD_S), argv)
     machine.ask("write", path, script.encode(), 0o755)

@@ -312,6 +312,11 @@ def make(directory: str, mode: int = 0o755) -> None:
     os.makedirs(at(directory), mode=mode, exist_ok=True)
 
 
+def move(path: str, name: str) -> None:
+    """Give a file another name, in place of what has it. OSError: it is not there, or there is no right."""
+    os.replace(at(path), at(name))
+
+
 def remove(path: str) -> bool:
     """Remove a file, or a directory with all that is in it; whether it was there."""
     path = at(path)
