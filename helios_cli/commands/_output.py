@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 NARROW: Final = 24
-"""A column of this width is not folded while there is a wider one."""
+"""A column of this width is not folded where folding wider ones is enough."""
+FOLDED_MIN: Final = 12
+"""What is left of a wider one at least."""
 
 
 def print_json(value: object) -> None:
@@ -104,9 +106,12 @@ def print_table(
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", header_style="bold")
     screen = console()
     shown = fitting(columns, cells, droppable, screen.width)
+    widest = {i: max(len(columns[i]), *(len(row[i]) for row in cells), 0) for i in shown}
+    # Folded are the wide ones alone, if that is enough.
+    least = sum(width if width <= NARROW else FOLDED_MIN for width in widest.values())
+    keeps = least + 3 * len(shown) + 1 <= screen.width
     for i in shown:
-        widest = max(len(columns[i]), *(len(row[i]) for row in cells), 0)
-        table.add_column(escape(columns[i]), overflow="fold", no_wrap=widest <= NARROW)
+        table.add_column(escape(columns[i]), overflow="fold", no_wrap=keeps and widest[i] <= NARROW)
     for row in cells:
         table.add_row(*(escape(row[i]) for i in shown))
     screen.print(table)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -18,6 +18,8 @@ from helios_cli.engine.log.record import Flags, Record
 from helios_cli.engine.storage.dirlock import running_holder
 from helios_cli.engine.storage.loginspect import LogReader, NoLog, Progress, SegmentReport, Survey, newest_image
 from helios_cli.engine.types import Lsn
+
+DROPPABLE: Final = ("bytes per record", "raw bytes", "file bytes", "ratio", "terms")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Look into the page log and verify it.")
 
@@ -65,7 +67,8 @@ def inspect(
         print_json(document)
     else:
         rows = [*map(_segment_record, segments), _total(segments)]
-        print_table([name.replace("_", " ") for name in rows[0]], [list(map(_cell, row.values())) for row in rows])
+        cells = [list(map(_cell, row.values())) for row in rows]
+        print_table([name.replace("_", " ") for name in rows[0]], cells, droppable=DROPPABLE)
     _narrate(directory, survey)
     return ExitCode.OK
 

@@ -48,6 +48,8 @@ def run(directory: Path, seconds: float, *, keeps: bool, as_json: bool) -> int:
     else:
         verdict = "passed. The primary was killed, and nobody noticed." if passed else "FAILED."
         typer.echo(f"\nVERDICT: {verdict} ({time.monotonic() - began:.0f} s)")
+        if not keeps:
+            typer.echo("heliosdb-nano demo --keep DIR leaves the logs and the report.", err=True)
     return ExitCode.OK if passed else ExitCode.FAILED
 
 

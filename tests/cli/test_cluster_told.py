@@ -210,6 +210,9 @@ def test_narrow_columns_are_not_folded(capsys: Capture, monkeypatch: pytest.Monk
     _output.print_table(("name", "why"), [("standby-sync", "it does not answer there, or not in time")])
     out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     assert "standby-sync " in out and max(map(len, out.splitlines())) <= 40
+    _output.print_table(["a", "b", "c", "d", "e", "f"], [["0123456789"] * 6])
+    out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert out.count("0") == out.count("9") == 6, "what has no room is folded, and not cut off"
 
 
 def test_of_many_taken_ports_the_first_are_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,12 +37,18 @@ def strings_of(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def sources(word: str) -> list[Path]:
+    """The modules in which a word stands: to parse all of them takes seconds."""
+    return [path for path in sorted((ROOT / "helios_cli").rglob("*.py")) if word in path.read_text()]
+
+
 def registered_metrics() -> set[str]:
     nodes = (ENGINE / "node" / name for name in ("report.py", "certificates.py", "cluster_metrics.py", "etcd_meter.py"))
     paths = [*nodes, *sorted((ENGINE / "observe").glob("*.py"))]
     return {text for path in paths for _, text in strings_of(path) if METRIC.fullmatch(text)}
 
 
+@functools.cache
 def commands() -> set[str]:
     found = set()
     for verb in walk(command_tree()["heliosdb-nano"], ()):
@@ -58,7 +65,7 @@ def test_every_metric_is_explained_and_no_other() -> None:
 def test_hints_name_commands_that_exist() -> None:
     known = commands()
     wrong, seen = [], 0
-    for path in sorted((ROOT / "helios_cli").rglob("*.py")):
+    for path in sources("heliosdb-nano "):
         for line, text in strings_of(path):
             for words in COMMAND.findall(text):
                 seen += 1
@@ -70,7 +77,7 @@ def test_hints_name_commands_that_exist() -> None:
 
 def hints() -> Iterator[tuple[str, str]]:
     """Where each hint stands and its text, f-strings without their values."""
-    for path in sorted((ROOT / "helios_cli").rglob("*.py")):
+    for path in sources("hint"):
         for node in ast.walk(ast.parse(path.read_text())):
             value: ast.expr | None = None
             if isinstance(node, ast.keyword) and node.arg == "hint":
