@@ -53,7 +53,10 @@ def moment_of(record: Mapping[str, Any]) -> Moment:
 
 
 def samples(moments: Mapping[str, Sequence[Moment]], addresses: Mapping[str, str], source: str) -> list[Sample]:
-    """The looks that could have been taken, oldest first; ``moments`` by node, oldest first, ``addresses`` as well."""
+    """The looks that could have been taken, oldest first; ``moments`` by node, oldest first.
+
+    ``addresses`` by node as well, in the order in which nodes are shown; those that it does not have come behind them.
+    """
     places = {name: 0 for name in moments}
     newest: dict[str, Moment] = {}
     known: dict[str, None] = {}
@@ -65,7 +68,8 @@ def samples(moments: Mapping[str, Sequence[Moment]], addresses: Mapping[str, str
                 places[name] += 1
         fresh = {name: one for name, one in newest.items() if at_s - one.at_s <= FRESH_S}
         known = _members(known, fresh)
-        nodes = tuple(_node(name, fresh, addresses.get(name, "")) for name in known)
+        order = dict.fromkeys([*addresses, *known])
+        nodes = tuple(_node(name, fresh, addresses.get(name, "")) for name in order if name in known)
         found.append(Sample(at_s=at_s, source=source, nodes=nodes, is_kept=True))
     return found
 

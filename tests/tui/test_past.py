@@ -121,6 +121,14 @@ def test_what_nobody_kept_is_not_made_up() -> None:
     assert node is not None and node.error == "nothing was kept of it"
 
 
+def test_nodes_stand_where_they_stand_now() -> None:
+    kept = {"primary": [moment("primary", 0, peers_of())]}
+    (found,) = past.samples(kept, {"observer": "h:1", "primary": "h:2", "gone": "h:3"}, "demo")
+    assert [(one.name, one.address) for one in found.nodes] == [
+        ("observer", "h:1"), ("primary", "h:2"), (SYNC, ""), (ASYNC, ""),
+    ]  # fmt: skip
+
+
 def test_who_was_removed_is_gone_from_then_on() -> None:
     fewer = [one for one in peers_of() if one["node_id"] != ASYNC]
     kept = {

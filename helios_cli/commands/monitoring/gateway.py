@@ -192,7 +192,8 @@ class ClusterGateway:
             for name, reach in self._members.known.items()
             if name not in self._newest or self._newest[name].role != "observer"
         }
-        return recalling.recall(reaches, self._source, until_s)
+        places = {name: str(reach.address) for name, reach in self._members.known.items()}
+        return recalling.recall(reaches, places, self._source, until_s)
 
     def _late_proxy(self) -> ProxySample | None:
         if self._proxy is None:

@@ -52,7 +52,7 @@ def naming(
     if cluster is not None:
         found = clusterfile.find(None, environ)
         is_found = found is not None and _same(found, cluster.directory)
-        where = () if is_found else ("--dir", str(cluster.directory))
+        where = () if is_found else ("--dir", str(cluster.directory.resolve()))
         return Naming(where, files, True, ("--token-file", proxy_token) if proxy_token and not is_found else ())
     places = (("--data-dir", asked.data_dir), ("--config", asked.config))
     own = tuple(word for option, value in places if value for word in (option, value))

@@ -20,8 +20,11 @@ ANSWER_S: Final = 10.0
 AT_ONCE: Final = 8
 
 
-def recall(reaches: Mapping[str, Reach], source: str, until_s: float) -> Past:
-    """What the nodes have kept of the hours before a time. Those that cannot be asked are told by the others."""
+def recall(reaches: Mapping[str, Reach], addresses: Mapping[str, str], source: str, until_s: float) -> Past:
+    """What the nodes have kept of the hours before a time. Those that cannot be asked are told by the others.
+
+    ``addresses`` are those of all nodes, in the order in which they are shown.
+    """
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="past") as pool:
         asked = {name: pool.submit(moments, reach, until_s) for name, reach in reaches.items()}
     found: dict[str, list[Moment]] = {}
@@ -34,7 +37,6 @@ def recall(reaches: Mapping[str, Reach], source: str, until_s: float) -> Past:
             missing = missing or f"{name}: {error.message}"
         else:
             raise error
-    addresses = {name: str(reach.address) for name, reach in reaches.items()}
     return Past(tuple(past.samples(found, addresses, source)), missing)
 
 
