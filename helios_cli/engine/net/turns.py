@@ -13,7 +13,11 @@ from time import monotonic
 from typing import Final
 
 TURN_S: Final = 0.001
-"""So long a piece of such work takes: what a piece costs beside its work is some microseconds."""
+"""So long a piece of such work takes beside others."""
+ALONE: Final = 5
+"""So many times as long it is without any: larger pieces are larger packets, and fewer."""
+SHORT_BYTES: Final = 1024
+"""What comes of a client that waits for each answer is no longer, as a rule."""
 PAUSES: Final = 25
 """After so many pieces without them it is taken that there are no others."""
 
@@ -25,31 +29,37 @@ class Turns:
         """Others, when there are any, have ``others_share`` times as long as a piece takes before the next one."""
         self._loop = loop
         self._others_share = others_share
-        self._waiting: deque[Callable[[], None]] = deque()
-        self.others = 0
-        """Grows with what comes from clients that have nothing in hand."""
-        self._others_seen = self._pauses = 0
+        self._waiting: deque[tuple[Callable[[], None], int]] = deque()
+        self.newest = 0
+        """Number of the session that has sent something of no more than :data:`SHORT_BYTES` last."""
+        self._pauses = 0
+
+    @property
+    def length(self) -> int:
+        """How long a turn is now, in those of :data:`TURN_S`."""
+        return 1 if self._pauses else ALONE
 
     @property
     def crowded(self) -> bool:
         """Whether somebody waits."""
         return bool(self._waiting)
 
-    def take(self, work: Callable[[], None]) -> None:
+    def take(self, work: Callable[[], None], session: int) -> None:
         """Do a piece of work of about :data:`TURN_S` in its turn; what is left of it then takes another."""
-        self._waiting.append(work)
+        self._waiting.append((work, session))
         if len(self._waiting) == 1:
             self._loop.call_soon(self._next)
 
     def _next(self) -> None:
-        work = self._waiting[0]
+        work, session = self._waiting[0]
         began = monotonic()
         try:
             work()
         finally:
             self._waiting.popleft()
-            if self.others != self._others_seen:
-                self._others_seen, self._pauses = self.others, PAUSES
+            newest, self.newest = self.newest, 0
+            if newest and newest != session:
+                self._pauses = PAUSES
             if self._waiting:
                 if not self._pauses:
                     self._loop.call_soon(self._next)

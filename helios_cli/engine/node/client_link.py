@@ -25,7 +25,9 @@ SYNC: Final = b"S"[0]
 CLOSE: Final = b"C"[0]
 
 TURN_MESSAGES: Final = 32
-"""Messages of a client after which its answers are sent, and the clock is looked at."""
+"""Messages of a client after which the clock is looked at."""
+ANSWERS_HELD: Final = 64
+"""Messages for the client kept back while more of its own are at hand; then they are sent."""
 
 
 if TYPE_CHECKING:
@@ -310,7 +312,7 @@ class ClientLink(asyncio.Protocol, ABC):
     def _rest(self) -> None:
         """The others have their turns."""
         self._rests = True
-        self.engine.turns.take(self._take_turn)
+        self.engine.turns.take(self._take_turn, self.session.pid)
 
     def _take_turn(self) -> None:
         self._rests = False

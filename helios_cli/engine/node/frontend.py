@@ -13,9 +13,9 @@ from time import monotonic
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation, SqlError
-from helios_cli.engine.net.turns import TURN_S
+from helios_cli.engine.net.turns import SHORT_BYTES, TURN_S
 from helios_cli.engine.node import claims, consistency, cursors, fastpath, function_calls, renewal, routing, utility
-from helios_cli.engine.node.client_link import TURN_MESSAGES, ClientLink
+from helios_cli.engine.node.client_link import ANSWERS_HELD, TURN_MESSAGES, ClientLink
 from helios_cli.engine.node.engine import INLINE
 from helios_cli.engine.node.planning import LOOP_MAX, plan_apart
 from helios_cli.engine.node.portal import ORIGIN_MAX, Portal
@@ -51,10 +51,10 @@ class Frontend(ClientLink):
                 self._paused_reading = True
                 self.transport.pause_reading()
             return
-        self.engine.turns.others += 1
+        if len(data) <= SHORT_BYTES:
+            self.engine.turns.newest = self.session.pid
         if self._buffer:
             data = self._buffer + data
-            self.engine.turns.others -= 1
         elif data.endswith(fastpath.DESCRIBE_EXECUTE_SYNC) and self._is_ready():
             self.session.idle_since = 0.0
             try:
@@ -81,7 +81,7 @@ class Frontend(ClientLink):
         at = 0
         size = len(data)
         self._dispatching = True
-        until, left = monotonic() + TURN_S, TURN_MESSAGES
+        until, left = monotonic() + TURN_S * self.engine.turns.length, TURN_MESSAGES
         if self.session.idle_since:
             self.session.woke_up()
         try:
@@ -89,7 +89,8 @@ class Frontend(ClientLink):
                 left -= 1
                 if not left:
                     left = TURN_MESSAGES
-                    self.flush()
+                    if len(self._out) > ANSWERS_HELD:
+                        self.flush()
                     if monotonic() > until:
                         self._rest()
                         break

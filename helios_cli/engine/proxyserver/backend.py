@@ -179,7 +179,7 @@ class Backend(asyncio.Protocol):
             data, self._later = data[:PIECE_BYTES], data[PIECE_BYTES:]
             if not self._paused:
                 self.transport.pause_reading()
-            self.pool.proxy.turns.take(self._go_on)
+            self.pool.proxy.turns.take(self._go_on, self.last_user)
         if self._tail:
             data = self._tail + data
             self._tail = b""

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation
-from helios_cli.engine.net.turns import TURN_S
+from helios_cli.engine.net.turns import SHORT_BYTES, TURN_S
 from helios_cli.engine.proxy.prepared import BoundStep, Step, WholeStep
 from helios_cli.engine.proxy.statement import Statement
 from helios_cli.engine.proxy.unit import (
@@ -47,7 +47,7 @@ AHEAD_BYTES: Final = 4096
 LOOK_MESSAGES: Final = 32
 """Messages of a client after which the clock is looked at."""
 TURN_STEPS: Final = 100
-"""Steps that are sent in a turn: about a millisecond."""
+"""Steps that are sent in a millisecond."""
 TEXT_BYTES: Final = 64 * 1024
 """Of a message with a statement that has a turn to itself: it is looked through, at 0.1 us for each."""
 TURN_UNITS: Final = 8
@@ -72,6 +72,7 @@ class Dialogue(asyncio.Protocol):
 
     def __init__(self, proxy: Proxy, transport: asyncio.Transport) -> None:
         self.proxy = proxy
+        self.pid = proxy.next_pid()
         self.transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.statements = ClientStatements(proxy.shared_statements, proxy.classes.of, proxy.parsed)
@@ -117,8 +118,9 @@ class Dialogue(asyncio.Protocol):
                 self.go_on()
             return
         if self.unit is None and not self._discarding and not self._congested and not self._rests:
-            self.proxy.turns.others += 1
             size = len(data)
+            if size <= SHORT_BYTES:
+                self.proxy.turns.newest = self.pid
             if size > 5 and data[0] == QUERY and _u32(data, 1)[0] + 1 == size:
                 self._query(data)
                 return
@@ -183,7 +185,7 @@ class Dialogue(asyncio.Protocol):
     def _pump(self, data: bytes, at: int = 0, *, in_turn: bool = False) -> None:
         """Handle all from ``at`` on that can be handled; the rest is held."""
         size = len(data)
-        left, until = LOOK_MESSAGES, monotonic() + TURN_S
+        left, until = LOOK_MESSAGES, monotonic() + TURN_S * self.proxy.turns.length
         if not in_turn and size - at > AHEAD_BYTES and self.proxy.turns.crowded:
             left = until = 0
         text_max = MESSAGE_MAX if in_turn else TEXT_BYTES
@@ -360,7 +362,7 @@ class Dialogue(asyncio.Protocol):
         """Go on when others have had their turns."""
         if not self._rests:
             self._rests = True
-            self.proxy.turns.take(self._take_turn)
+            self.proxy.turns.take(self._take_turn, self.pid)
 
     def _take_turn(self) -> None:
         self._rests = False

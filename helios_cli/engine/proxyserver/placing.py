@@ -39,7 +39,6 @@ class Placing(Dialogue):
         self.user = parameters["user"]
         self.database = parameters.get("database") or self.user
         self.parameters = parameters
-        self.pid = proxy.next_pid()
         self.keys = keys
         """What logs in at the nodes as this user: keys, a password, or None where they ask for nothing."""
         self.backend: Backend | None = None

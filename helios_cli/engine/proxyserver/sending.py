@@ -193,7 +193,8 @@ class Sending(Placing):
     def send_steps(self, unit: Unit, backend: Backend, before: str) -> None:
         """Send the unit in hand, as far as it has come, and ``before`` it a query of our own; many steps in pieces."""
         steps = unit.steps
-        first = steps if len(steps) <= TURN_STEPS else steps[:TURN_STEPS]
+        most = TURN_STEPS * self.proxy.turns.length
+        first = steps if len(steps) <= most else steps[:most]
         backend.send(render(first, backend.statements), before)
         self._mark_sent(unit)
         if first is not steps:
@@ -212,11 +213,11 @@ class Sending(Placing):
             if backend.closed or backend is not self.backend:
                 self._sends_on = None
                 return
-            piece = unit.steps[at : min(at + TURN_STEPS, end)]
+            piece = unit.steps[at : min(at + TURN_STEPS * self.proxy.turns.length, end)]
             at += len(piece)
             backend.more(render(piece, backend.statements))
             if at < end:
-                self.proxy.turns.take(go_on)
+                self.proxy.turns.take(go_on, self.pid)
                 return
             self._sends_on = None
             if unit.by_query:
@@ -224,7 +225,7 @@ class Sending(Placing):
             self._flush_unit()
 
         self._sends_on = go_on
-        self.proxy.turns.take(go_on)
+        self.proxy.turns.take(go_on, self.pid)
 
     def _mark_sent(self, unit: Unit) -> None:
         """The unit in hand, as far as it has come, is on its way."""

@@ -29,10 +29,10 @@ def test_one_piece_in_a_round_in_the_order_they_came() -> None:
     def work(name: str, pieces: int) -> None:
         done.append(name)
         if pieces > 1:
-            taking.take(lambda: work(name, pieces - 1))
+            taking.take(lambda: work(name, pieces - 1), 1)
 
-    taking.take(lambda: work("a", 3))
-    taking.take(lambda: work("b", 2))
+    taking.take(lambda: work("a", 3), 1)
+    taking.take(lambda: work("b", 2), 2)
     while taking.crowded:
         (timer,) = loop.pending()
         loop.timers.clear()
@@ -41,30 +41,33 @@ def test_one_piece_in_a_round_in_the_order_they_came() -> None:
     assert done == ["a", "b", "a", "b", "a"]
 
 
-def test_others_have_their_time_between_two_pieces_as_long_as_there_are_any() -> None:
+@pytest.mark.parametrize("newest", [1, 2])
+def test_others_have_their_time_between_two_pieces_as_long_as_there_are_any(newest: int) -> None:
+    """A session is none of the others of its own."""
     taking, loop = turns(others_share=3)
     waits = []
 
     def work() -> None:
-        taking.take(work)
+        taking.take(work, 1)
 
-    taking.others += 1
-    taking.take(work)
+    taking.newest = newest
+    taking.take(work, 1)
     loop.pending().pop().callback()
     for _ in range(PAUSES + 2):
         (timer,) = loop.pending()
         loop.timers.clear()
         waits.append(timer.when - loop.now)
         timer.callback()
-    assert all(wait >= 3 * TURN_S * 0.99 for wait in waits[:PAUSES])
+    expected = 3 * TURN_S * 0.99 if newest == 2 else 0.0
+    assert all(wait >= expected and bool(wait) == bool(expected) for wait in waits[:PAUSES])
     assert waits[PAUSES:] == [0.0, 0.0]
 
 
 def test_a_piece_that_fails_is_nobody_elses_end() -> None:
     taking, loop = turns()
     done: list[int] = []
-    taking.take(lambda: done.append(1 // 0))
-    taking.take(lambda: done.append(2))
+    taking.take(lambda: done.append(1 // 0), 1)
+    taking.take(lambda: done.append(2), 1)
     with pytest.raises(ZeroDivisionError):
         loop.advance(0)
     loop.advance(0)
@@ -85,10 +88,10 @@ def settle(proxy: PlayedProxy) -> None:
 @pytest.mark.parametrize("statement", ["SELECT 1", "INSERT INTO t VALUES (1)"])
 def test_a_unit_of_many_steps_goes_out_in_pieces_and_others_get_between_them(statement: str) -> None:
     proxy, (flooder, other) = crowd(2)
-    count = 2 * TURN_STEPS
+    count = 5 * TURN_STEPS
+    other.ask(wire.query("SELECT 0"))
     flooder.send((wire.parse(statement) + RUN) * count + wire.SYNC)
-    proxy.clock.advance(0)
-    while not proxy.servers or not any(one.wire.written for one in proxy.servers):
+    while not any(one.wire.written for one in proxy.servers):
         proxy.clock.advance(0.001)
     first = sum(len(one.wire.written) for one in proxy.servers)
     assert 0 < first < len((wire.parse(statement) + RUN) * count) / 2
