@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from helios_cli.commands.local import clusterfile, units
+from helios_cli.commands.local import clusterfile, processes, units
 from helios_cli.engine.errors import ConfigError
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS"
@@ -110,3 +112,36 @@ def test_writing_keeps_hosts_and_comments(tmp_path: Path) -> None:
 def test_a_unit_quotes_what_systemd_would_take_for_its_own() -> None:
     assert units._quoted('a "b" $c 100%') == '"a \\"b\\" $$c 100%%"'
     assert units._quoted("--pg-port") == "--pg-port"
+
+
+def test_what_listens_on_a_network_says_where_it_is_reached(tmp_path: Path) -> None:
+    first, second = read(tmp_path, NODES + HOSTS).nodes
+    cluster = clusterfile.read(tmp_path)
+    anywhere = ["--listen-address", "0.0.0.0", "--advertise-address"]
+    assert processes._addresses(cluster, first, ()) == [*anywhere, "10.0.0.11"]
+    assert processes._addresses(cluster, second, ["listen_address=10.1.0.12"]) == ["--advertise-address", "10.1.0.12"]
+    loopback = read(tmp_path, (NODES + HOSTS).replace("10.0.0.11", "127.0.0.1").replace("10.1.0.12", "::1"))
+    assert processes._addresses(loopback, loopback.nodes[0], ()) == ["--listen-address", "127.0.0.1"]
+
+
+def system_unit(directory: Path) -> str:
+    cluster = read(directory, NODES + HOSTS)
+    return units.text(cluster, cluster.nodes[1], ["start", "--set", "a=b c"], is_system=True)
+
+
+def test_a_unit_of_the_system_is_as_hardened_as_the_one_for_a_single_machine(tmp_path: Path) -> None:
+    text = system_unit(tmp_path)
+    shipped = (Path(__file__).resolve().parents[2] / "deploy/systemd/heliosdb-nano.service").read_text().splitlines()
+    lines = text.splitlines()
+    assert set(units.SANDBOX.splitlines()) - {"ReadWritePaths={directory}"} <= set(shipped)
+    assert "ReadWritePaths=/srv/db" in lines and "WantedBy=multi-user.target" in lines
+    assert 'ExecStart=/srv/db/bin/heliosdb-nano start --set "a=b c"' in lines
+    assert "StandardOutput=append:/srv/db/n2.log" in lines
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_systemd_knows_every_directive_of_it(tmp_path: Path) -> None:
+    unit = tmp_path / "heliosdb-n2.service"
+    unit.write_text(re.sub(r"^ExecStart=.*", "ExecStart=/bin/true", system_unit(tmp_path), flags=re.MULTILINE))
+    checked = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
+    assert unit.name not in checked.stderr, checked.stderr
