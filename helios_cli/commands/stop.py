@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from helios_cli.commands import _http, _options
 from helios_cli.commands._errors import ExitCode
 from helios_cli.commands._output import print_json
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.storage.dirlock import NAME as LOCK
 from helios_cli.engine.storage.dirlock import running_holder
 
 app = typer.Typer(add_completion=False)
@@ -45,7 +47,10 @@ def stop(
     if dry_run:
         _say(as_json, {"data_dir": directory, "pid": pid, "stopped": False}, f"would stop process {pid}")
         return ExitCode.OK
-    os.kill(pid, signal.SIGTERM)
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except PermissionError:
+        raise HeliosError(f"process {pid} is another user's", sqlstate="42501", hint="Stop it as that user.") from None
     if not _gone(pid, timeout):
         if not kill:
             raise _http.TooSlow(f"process {pid} still runs after {timeout:g} s", hint="Wait longer, or add --kill.")
@@ -59,9 +64,12 @@ def holder_of(directory: str) -> int | None:
     """The process that holds a data directory; None when nobody does.
 
     Raises:
-        HeliosError: it is held, but not by a process that can be seen from here.
+        HeliosError: it is held, but not by a process that can be seen from here. OSError: its lock may not be read.
     """
     holder = running_holder(directory)
+    if holder is None and os.path.isdir(directory):
+        with contextlib.suppress(FileNotFoundError):
+            os.close(os.open(os.path.join(directory, LOCK), os.O_RDONLY))
     if holder is None:
         return None
     if holder.pid and _alive(holder.pid):

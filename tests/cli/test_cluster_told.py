@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -228,3 +230,29 @@ def test_of_many_taken_ports_the_first_are_named() -> None:
 def test_a_port_that_is_none_is_a_mistake(capsys: Capture, node: str) -> None:
     code, _, err = call(capsys, "health", "--node", node)
     assert code == 2 and f"not '{node}'" in err
+
+
+def test_what_belongs_to_another_user_is_not_taken_for_nothing(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "lock").touch()
+    code, out, _ = call(capsys, "stop", "--data-dir", "theirs")
+    assert (code, out) == (0, "no node runs on theirs\n")
+
+    def refuses(path: str, *_: object) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuses)
+        code, out, err = call(capsys, "stop", "--data-dir", "theirs")
+    assert (code, out, err) == (1, "", "error: theirs/lock: Permission denied\n")
+
+    def forbids(*_: object) -> bool:
+        raise PermissionError(1, "Operation not permitted")
+
+    own = processes.identify(os.getpid())
+    assert own is not None
+    monkeypatch.setattr(signal, "pidfd_send_signal", forbids)
+    with pytest.raises(HeliosError, match=f"process {own.pid} is another user's"):
+        own.send(signal.SIGCONT)

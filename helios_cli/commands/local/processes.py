@@ -39,9 +39,15 @@ class Process:
         """Send a signal to this very process; False when it is gone.
 
         Raises:
-            PermissionError: it belongs to somebody else.
+            HeliosError: it belongs to somebody else (42501).
         """
-        return bool(self.machine.ask("send", self.pid, self.start_ticks, int(number)))
+        try:
+            return bool(self.machine.ask("send", self.pid, self.start_ticks, int(number)))
+        except PermissionError:
+            raise HeliosError(
+                f"process {self.pid} is another user's", sqlstate="42501",
+                hint="Run this as the user who has started the cluster.",
+            ) from None  # fmt: skip
 
     def wait_gone(self, timeout_s: float) -> bool:
         """Whether it ended in time."""
