@@ -39,6 +39,8 @@ $(VENV)/.product: pyproject.toml requirements.lock requirements-build.lock | $(B
 	@$(PIP) install --only-binary :all: --require-hashes -r requirements.lock
 	@$(PIP) install --only-binary :all: --require-hashes -r requirements-build.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@# Else the first five processes of a cluster compile it all, each for itself.
+	@$(BIN)/python -m compileall -q -j 0 helios_cli
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.product
