@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,10 +12,15 @@ from support.played_cluster import node, peer, peers_of
 
 from helios_cli.commands import _admin, _http
 from helios_cli.commands._admin import Reach
+from helios_cli.commands.local import processes
+from helios_cli.commands.local.clusterfile import LocalCluster, LocalNode, Member
+from helios_cli.commands.local.hosts import HostEntry
 from helios_cli.commands.monitoring import sqlways
 from helios_cli.commands.monitoring.asking import Rounds
+from helios_cli.commands.monitoring.gateway import ClusterGateway
 from helios_cli.commands.monitoring.members import members, removed
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.remote.errors import HostUnreachable
 from helios_cli.tui.facts import NodeFacts
 
 
@@ -71,6 +78,40 @@ def test_a_slow_answer_holds_up_no_other_and_is_taken_up_later() -> None:
     finally:
         go.set()
         rounds.close()
+
+
+def test_a_host_that_cannot_be_reached_keeps_no_look_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its nodes are asked by HTTP; only of one that is silent is it asked whether its process is there."""
+    far = LocalNode("far", "standby", "sync", 1, 2, 9, host="db2")
+    cluster = LocalCluster(
+        tmp_path, (LocalNode("near", "primary", "sync", 1, 2, 3), far), hosts=(HostEntry("db2", "h2"),)
+    )
+    asked: list[str] = []
+
+    def find(cluster: LocalCluster, member: Member) -> SimpleNamespace:
+        asked.append(member.name)
+        if member.host:
+            raise HostUnreachable("nobody answers at h2:22")
+        return SimpleNamespace(state="running")
+
+    def get(address: _http.Address, path: str, timeout_s: float) -> _http.Answer:
+        if address.host == "h2":
+            raise _http.Unreachable("no node answers at h2:9")
+        record = {"node_id": "near", "role": "primary", "state": "running"} if path == "/status" else ""
+        return _http.Answer(200, record)
+
+    monkeypatch.setattr(processes, "find", find)
+    monkeypatch.setattr(_http, "get", get)
+    gateway = ClusterGateway([reach("near", "h1", 3), reach("far", "h2", 9)], "cluster.toml", cluster)
+    gateway.patience_s = 30.0
+    monkeypatch.setattr(gateway, "_due", lambda reaches: [])
+    try:
+        near, silent = gateway.sample().nodes
+        assert (near.process, near.error, near.facts is None) == ("running", "", False)
+        assert (silent.process, silent.error) == ("", "no node answers at h2:9")
+        assert sorted(asked) == ["far", "near"]
+    finally:
+        gateway.close()
 
 
 REFUSED = _http.Answer(401, {"error": {"sqlstate": "28000", "message": "who are you"}})

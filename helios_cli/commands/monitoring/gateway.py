@@ -19,6 +19,7 @@ from helios_cli.commands.monitoring.asking import Rounds
 from helios_cli.commands.monitoring.members import members, removed
 from helios_cli.commands.monitoring.naming import Naming
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.remote.errors import HostError
 from helios_cli.tui.facts import NodeFacts, NodeSample, ProxyFacts, ProxySample, Sample, Told, facts_of, metrics_of
 from helios_cli.tui.gateway import Act, Plan, SqlAnswer
 from helios_cli.tui.past import Past
@@ -101,7 +102,9 @@ class ClusterGateway:
 
     def _node(self, reach: Reach) -> NodeSample:
         """One node; in a thread of its own."""
-        process = self._process(reach.name)
+        member = self._member(reach.name)
+        is_far = member is not None and bool(member.host)
+        process = "" if is_far else self._process(member)
         bare = NodeSample(name=reach.name, address=str(reach.address), process=process)
         if process in ("down", "frozen"):
             return replace(bare, error=f"its process is {process}")
@@ -110,23 +113,26 @@ class ClusterGateway:
             status = _http.get(reach.address, "/status", ASK_S)
             metrics = _http.get(reach.address, "/metrics", ASK_S)
         except HeliosError as error:
-            return replace(bare, error=error.message)
+            return replace(bare, error=error.message, process=self._process(member) if is_far else process)
         took_ms = (time.monotonic() - began) * 1000
         if status.status != 200 or not isinstance(status.body, dict):
             return replace(bare, error=f"it answered {status.status} to /status", took_ms=took_ms)
         found = metrics_of(metrics.body) if isinstance(metrics.body, str) else {}
         return replace(bare, facts=facts_of(status.body, found), took_ms=took_ms)
 
-    def _process(self, name: str) -> str:
-        """``running``, ``frozen`` or ``down`` of a node of this machine's cluster; empty of any other."""
+    def _process(self, member: Member | None) -> str:
+        """``running``, ``frozen`` or ``down`` of a node of cluster.toml; empty of any other, and where nobody can say.
+
+        One on a host is asked for only when it does not answer: that takes a way there and back.
+        """
         from helios_cli.commands.local import processes
 
-        if self._cluster is None:
+        if self._cluster is None or member is None:
             return ""
-        node = next((one for one in self._cluster.nodes if one.name == name), None)
-        if node is None:
+        try:
+            process = processes.find(self._cluster, member)
+        except (OSError, HostError):
             return ""
-        process = processes.find(self._cluster, node)
         if process is None:
             return "down"
         return "frozen" if process.state == "frozen" else "running"
