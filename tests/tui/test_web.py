@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import psutil
 import pyte
 import pytest
 import pytest_asyncio
+import trustme
 from support.node_process import wait_until
 from support.played_cluster import PlayedGateway, lost, sample
 
@@ -188,6 +190,37 @@ async def test_there_are_no_more_pages_than_a_machine_bears(monkeypatch: pytest.
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     await gone(lambda: "sleep" not in [one.name() for one in psutil.Process().children()])
+
+
+@pytest.mark.asyncio
+async def test_pages_come_by_https_where_there_is_a_certificate(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1")
+    made.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "web.pem"))
+    tls = browser._tls(str(tmp_path / "web.pem"), None)
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    where: asyncio.Queue[str] = asyncio.Queue()
+    server = web.MonitorServer(["sleep", "60"], web.Place("127.0.0.1", 0, "t" * 16, tls), where.put_nowait)
+    running = asyncio.create_task(server.run())
+    try:
+        address = await where.get()
+        assert address.startswith("https://127.0.0.1:")
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            async with session.get(address, ssl=trusted, allow_redirects=False) as answer:
+                assert "Secure" in answer.headers["Set-Cookie"] and "HttpOnly" in answer.headers["Set-Cookie"]
+            async with session.get(address, ssl=trusted) as answer:
+                assert answer.status == 200 and "page.js" in await answer.text()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def test_a_token_of_ones_own_is_not_said_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+    browser._say("http://127.0.0.1:1/?token=abcdefghijklmnop", "abcdefghijklmnop", "127.0.0.1")
+    browser._say("http://127.0.0.1:1/?token=drawn", "", "127.0.0.1")
+    out = capsys.readouterr().out
+    assert "/?token=TOKEN\n" in out and "abcdefghijklmnop" not in out and "/?token=drawn\n" in out
 
 
 async def gone(condition: Callable[[], bool]) -> None:
