@@ -107,11 +107,6 @@ def test_a_run_goes_on_after_its_runner_was_killed(far: SshStage) -> None:
 AWAY = """
 title = "Away"
 [[steps]]
-name = "hold"
-do = "freeze"
-node = "standby-async"
-expect = ["standby-async is frozen"]
-[[steps]]
 name = "gone"
 do = "wait"
 time = "1500ms"
@@ -135,5 +130,5 @@ def test_a_host_that_goes_away_in_the_middle_ends_the_run_and_says_so(far: SshSt
         machine.close_all()
     found = json.loads(far.call("playbook", "report", "--json", code=1))
     assert found["outcome"] == "failed" and "db3" in found["reason"], found
-    far.call("cluster", "thaw", "standby-async")
+    assert all("cannot be reached" in one["came"] for one in found["undone"])
     far.wait_healthy()
