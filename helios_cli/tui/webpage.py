@@ -50,9 +50,17 @@ SCRIPT: Final = """
 const here = new URL("ws", window.location.href.split("?")[0]);
 here.protocol = here.protocol.replace("http", "ws");
 document.getElementById("terminal").dataset.sessionWebsocketUrl = here.href;
-document.querySelector("#ended button").addEventListener("click", () => window.location.reload());
+const again = document.querySelector("#ended button");
+again.addEventListener("click", () => window.location.reload());
+const focus = () => {
+    const keys = document.querySelector(".xterm-helper-textarea");
+    const wanted = document.body.classList.contains("-closed") ? again : keys;
+    if (wanted) wanted.focus();
+};
+new MutationObserver(focus).observe(document.body, {attributes: true, attributeFilter: ["class"]});
+window.addEventListener("focus", focus);
 """
-"""Run before the terminal begins: where its connection goes, which is where the page came from."""
+"""Run before the terminal begins: its connection goes where the page came from, and keys go to it without a click."""
 
 
 def page(size: str) -> str:

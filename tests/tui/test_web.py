@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -230,6 +231,29 @@ async def gone(condition: Callable[[], bool]) -> None:
 def test_the_size_of_the_letters_is_one_that_can_be_read() -> None:
     sizes = [re.findall(r'font-size="(\d+)"', webpage.page(text))[0] for text in ("", "20", "2", "9999", "²", '"><b>')]
     assert sizes == ["15", "20", "15", "15", "15", "15"]
+
+
+@pytest.mark.needs("node")
+def test_keys_go_to_the_terminal_and_its_connection_where_the_page_came_from(tmp_path: Path) -> None:
+    """The script of the page, over the few things of a browser that it asks for."""
+    browser_like = """
+    const made = {"#ended button": {addEventListener() {}, focus() { said.push("button"); }},
+                  ".xterm-helper-textarea": {focus() { said.push("keys"); }}};
+    const said = [], terminal = {dataset: {}}, classes = new Set();
+    let changed = null;
+    globalThis.window = {location: {href: "https://h:1/m/?fontsize=20"}, addEventListener() {}};
+    globalThis.document = {getElementById: () => terminal, querySelector: (name) => made[name],
+                           body: {classList: {contains: (name) => classes.has(name)}}};
+    globalThis.MutationObserver = class { constructor(told) { changed = told; } observe() {} };
+    """
+    after = """
+    changed(); classes.add("-closed"); changed();
+    console.log(JSON.stringify([terminal.dataset.sessionWebsocketUrl, ...said]));
+    """
+    script = tmp_path / "page.js"
+    script.write_text(browser_like + webpage.SCRIPT + after)
+    done = subprocess.run(["node", str(script)], capture_output=True, text=True, timeout=WAIT_S, check=True)
+    assert json.loads(done.stdout) == ["wss://h:1/m/ws", "keys", "button"]
 
 
 @pytest.mark.parametrize(
