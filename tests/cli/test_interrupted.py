@@ -76,7 +76,7 @@ def test_a_demonstration_leaves_nothing(tmp_path: Path) -> None:
     def acts() -> bool:
         journals = list(tmp_path.glob("cluster/playbooks/*/journal.jsonl"))
         lines = journals[0].read_text().split("\n")[:-1] if journals else []
-        return any(json.loads(line).get("name") == "primary down" for line in lines)
+        return any(json.loads(line).get("name") == "normal operations" for line in lines)
 
     words = ["demo", "--seconds", "4", "--keep", str(tmp_path)]
     code, said = interrupted(words, acts, signal.SIGINT)
