@@ -2,7 +2,8 @@
 
 One client updates and reads a row, 200 times a second at most; beside it one process opens a connection every 5 ms,
 sends one kind of flood, as much as the socket takes, leaves half of the connections at once, and pokes at the others.
-The same through our proxy and through PgBouncer, before the same PostgreSQL, and through our proxy before a node.
+The flood's user is another one than the client's, so that they share no connections to the server. The same
+through our proxy and through PgBouncer, before the same PostgreSQL, and through our proxy before a node.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from helios_cli.engine.wire import client as wire
 
 RESULTS: Final = Path(__file__).resolve().parent.parent / "docs" / "results" / "floods.json"
 QUIET: Final = "nobody"
+CROWD: Final = "crowd"
+"""The flood's user."""
 OPEN_MAX: Final = 100
 """Connections of the flood at a time."""
 PAUSE_S: Final = 0.005
@@ -54,7 +57,7 @@ POKES: Final = (b"\0", wire.SYNC, wire.query("SELECT 1"))
 
 def startup(endpoint: Endpoint) -> bytes:
     """The first message of a connection."""
-    body = b"user\0%b\0database\0%b\0\0" % (endpoint.user.encode(), endpoint.database.encode())
+    body = b"user\0%b\0database\0%b\0\0" % (CROWD.encode(), endpoint.database.encode())
     return struct.pack("!ii", len(body) + 8, 196608) + body
 
 
@@ -184,8 +187,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if binaries is not None:
                 behind = run(FastPostgres(binaries, base)).endpoint
                 fronts += [("proxy, PostgreSQL", Proxy([behind], base))]
+                with behind.connect() as connection:
+                    connection.execute(f"CREATE ROLE {CROWD} LOGIN")
                 if pgbouncer_program() is not None:
-                    fronts += [("PgBouncer, PostgreSQL", PgBouncer([behind], base))]
+                    pgbouncer = PgBouncer([behind], base)
+                    pgbouncer.more_users = (CROWD,)
+                    fronts += [("PgBouncer, PostgreSQL", pgbouncer)]
             fronts += [("proxy, node", Proxy([run(NodeServer(base)).endpoint], base))]
             for name, front in fronts:
                 console.print(f"[bold]{name}")

@@ -32,12 +32,14 @@ class PgBouncer(Front):
 
     name = "pgbouncer"
     stop_signal = signal.SIGTERM
+    more_users: Sequence[str] = ()
+    """Who may log in beside the backend's user; each has a pool of its own."""
 
     def prepare(self) -> None:
         """Write its configuration."""
         backend = self.backends[0]
         users, config = self.directory / "users.txt", self.directory / "pgbouncer.ini"
-        users.write_text(f'"{backend.user}" ""\n')
+        users.write_text("".join(f'"{name}" ""\n' for name in (backend.user, *self.more_users)))
         settings = {
             "listen_addr": "127.0.0.1", "listen_port": self.endpoint.port, "unix_socket_dir": "",
             "auth_type": "trust", "auth_file": users, "pool_mode": "transaction", "default_pool_size": POOL_SIZE,
