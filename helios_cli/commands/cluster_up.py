@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -279,14 +279,15 @@ def _stay(cluster: LocalCluster, seen: Sequence[Observation], as_json: bool) -> 
     from helios_cli.commands.local import acts, network, observation, picture
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if as_json or not sys.stdout.isatty():
-        show(cluster, seen, as_json)
-        sys.stdout.flush()
-        picture.wait_for_end()
-    else:
-        picture.watch(
-            cluster, lambda: (observation.observe(cluster), observation.observe_proxy(cluster)), as_json=False
-        )
+    with suppress(KeyboardInterrupt):  # which may come before anybody waits for it
+        if as_json or not sys.stdout.isatty():
+            show(cluster, seen, as_json)
+            sys.stdout.flush()
+            picture.wait_for_end()
+        else:
+            picture.watch(
+                cluster, lambda: (observation.observe(cluster), observation.observe_proxy(cluster)), as_json=False
+            )
     typer.echo("stopping", err=True)
     acts.Acts(cluster).stop_all(STOP_S)
     network.remove(cluster)

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,8 @@ def test_logs_are_followed_and_a_killed_primary_is_replaced(stage: SshStage, tmp
         follower = subprocess.Popen(
             stage.command("cluster", "logs", "-f", "-n", "9"), env=stage.environment() | {"PYTHONUNBUFFERED": "1"},
             stdout=out, stderr=subprocess.STDOUT,
+            # What a shell starts in the background ignores Ctrl-C, and so do its children.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
     try:
         wait_until(lambda: bool(said.read_text()), "the logs so far are told", 60.0)

@@ -89,7 +89,6 @@ def test_the_picture_leaves_an_outage_blank_and_marks_the_fault() -> None:
         ("", "faults = true is to stand in c/cluster.toml"),
         ("faults = true", "n1 is down"),
         ('netns = "heliosdb-1"', "its processes have network namespaces"),
-        ('faults = true\n[hosts.db1]\naddress = "10.0.0.9"', "some of its nodes are on hosts"),
     ],
 )
 def test_a_fault_that_a_cluster_was_not_started_for_is_named(
@@ -98,7 +97,6 @@ def test_a_fault_that_a_cluster_was_not_started_for_is_named(
     monkeypatch.chdir(tmp_path)
     Path("c").mkdir()
     node = 'name = "n1"\nrole = "primary"\nmode = "async"\npg_port = 1\nnative_port = 2\nhttp_port = 3\n'
-    node += 'host = "db1"\n' if "hosts" in lines else ""
     Path("c/cluster.toml").write_text(f"{lines}\n[[nodes]]\n{node}")
     for name in ("clock", "slow-disk", "slow-link"):
         assert main(["prove", "--dir", "c", "--faults", f"kill,{name}", "--dry-run"]) == 1
