@@ -14,6 +14,7 @@ from support.inner_node import InnerNode
 from support.raw_wire import SYNC, RawClient, bind, describe, execute, parse, query
 
 from helios_cli.engine.node.planning import LOOKUP_MAX, LOOP_MAX
+from helios_cli.engine.sql import grammar
 from helios_cli.engine.sql.planner import NESTING_MAX
 
 
@@ -155,6 +156,36 @@ def test_a_chain_of_operators_does_not_end_the_node(
     with pytest.raises(errors.StatementTooComplex, match="stack depth limit exceeded"):
         connection.execute(f"SELECT {'1+' * count}1, '{'x' * 100}'")
     assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("count", [17_000, 300_000])
+@pytest.mark.parametrize("before", ["SELECT nosuch", "CREATE VIEW v AS SELECT nosuch", "PREPARE p AS SELECT nosuch"])
+def test_a_wrong_one_that_is_prepared_does_not_either(
+    connection: psycopg.Connection[Any], before: str, count: int
+) -> None:
+    result = connection.pgconn.prepare(b"", (before + "+1" * count).encode())
+    assert result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) in (b"54001", b"42703")
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_wrong_one_is_looked_at_once_more_where_it_was_planned(
+    node: InnerNode, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prepared, it may be a definition that will be right by the time that it runs: that takes another look."""
+    threads: list[int] = []
+    whole = grammar.parse
+
+    def recording(sql: str) -> list[Any]:
+        threads.append(threading.get_ident())
+        return whole(sql)
+
+    monkeypatch.setattr(grammar, "parse", recording)
+    text = ", ".join(["1"] * LOOP_MAX).encode()
+    assert b"does not exist" in connection.pgconn.prepare(b"", b"SELECT nosuch, " + text).error_message
+    assert threads and node.node.engine.loop_thread not in threads
+    late = connection.pgconn.prepare(b"", b"CREATE VIEW late AS SELECT nosuch, " + text)
+    assert late.status == psycopg.pq.ExecStatus.COMMAND_OK
+    assert len(threads) >= 3 and node.node.engine.loop_thread not in threads
 
 
 def test_a_long_string_is_no_nesting(connection: psycopg.Connection[Any]) -> None:

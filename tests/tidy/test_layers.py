@@ -66,6 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     "helios_cli.engine.config.load": {"os"},
     "helios_cli.engine.config.proxy_load": {"os"},
     "helios_cli.engine.config.write": {"os"},
+    "helios_cli.engine.sql.nesting": {"threading"},
 }
 """The files of a rank whose purpose is what the rank is denied."""
 

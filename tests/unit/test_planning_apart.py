@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from support.played_nodes import Loop
 
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.node import planning
+from helios_cli.engine.net.turns import Turns
+from helios_cli.engine.node import plan_queue, planning
+from helios_cli.engine.node.plan_queue import PlanQueue
+from helios_cli.engine.node.planning import TRIES, PlannedApart
+from helios_cli.engine.sql import nesting
+from helios_cli.engine.sql.planner import is_definition
 
 
 class Tree:
@@ -38,11 +45,11 @@ def no_search_for_cycles() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.mark.parametrize("length", [10, planning.SHALLOW_MAX + 1])
+@pytest.mark.parametrize("length", [10, nesting.SHALLOW_MAX + 1])
 def test_an_error_frees_what_was_planned(length: int) -> None:
     work = Work()
     try:
-        planning.with_room_to_nest("x" * length, work)
+        nesting.with_room_to_nest("x" * length, work)
     except SqlError as error:
         assert error.sqlstate == "54000"
     assert work.tree is not None and work.tree() is None
@@ -55,33 +62,144 @@ def test_an_error_is_handed_over_without_what_was_planned(monkeypatch: pytest.Mo
     )
     monkeypatch.setattr(planning, "SqliteCatalog", lambda *_, **__: SimpleNamespace(version=1))
     monkeypatch.setattr(planning, "PlanCache", lambda planner: SimpleNamespace(get=work))
-    engine: Any = SimpleNamespace(database=database, planner=None)
+    engine: Any = SimpleNamespace(database=database, planner=None, plan_queue=SimpleNamespace(let_in=None))
     acting: Any = None
-    result = planning._plan(engine, "x" * (planning.SHALLOW_MAX + 1), None, ("public",), acting, session_value=str)
+    result = planning._plan(engine, "x" * (nesting.SHALLOW_MAX + 1), None, ("public",), acting, session_value=str)
     assert result.error is not None and result.error.sqlstate == "54000"
     assert work.tree is not None and work.tree() is None
+
+
+class Asking:
+    """A session whose long texts are planned apart, a queue that the test works off, and a schema that may change."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Any, Any]] = []
+        self.version = 1
+        self.cleaned = self.handled = 0
+        queue = SimpleNamespace(run=lambda _session, work, done, failed: self.waiting.append((work, done)))
+        plans = SimpleNamespace(of_text=lambda *_: None, find=lambda *_: None)
+        self.session: Any = SimpleNamespace(
+            planned_apart=None, closed=False, committed_catalog=lambda: object(), pid=7,
+            schema_view=lambda: SimpleNamespace(plans=plans, catalog=SimpleNamespace(version=self.version)),
+            search_path=("public",), acting=None, checks_bodies=True, value_of=str, database_oid=1,
+            engine=SimpleNamespace(plan_queue=queue), clean_up=self._clean_up,
+        )  # fmt: skip
+        self.frontend: Any = SimpleNamespace(session=self.session, wait=lambda: None, again=self._again)
+
+    def _clean_up(self) -> None:
+        self.cleaned += 1
+
+    def _again(self, _action: Any) -> None:
+        self.handled += 1
+
+    def ask(self) -> None:
+        assert planning.plan_apart(self.frontend, "SELECT 1" + " " * planning.LOOP_MAX, None, lambda: None)
+
+    def work(self) -> None:
+        work, done = self.waiting.pop(0)
+        done(work())
 
 
 def test_what_nobody_waits_for_any_more_is_not_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that send long texts and go away would keep the planner from others."""
     planned: list[object] = []
-    monkeypatch.setattr(planning, "_plan", lambda *text, **_: planned.append(text))
-    waiting: list[Any] = []
-    worker = SimpleNamespace(run=lambda work, done, failed: waiting.append((work, done)))
-    plans = SimpleNamespace(of_text=lambda *_: None, find=lambda *_: None)
-    view = SimpleNamespace(plans=plans, catalog=SimpleNamespace(version=1))
-    cleaned: list[bool] = []
-    session: Any = SimpleNamespace(
-        planned_apart=None, closed=False, committed_catalog=lambda: object(), schema_view=lambda: view,
-        search_path=("public",), acting=None, checks_bodies=True, value_of=str, database_oid=1,
-        engine=SimpleNamespace(plan_worker=worker), clean_up=lambda: cleaned.append(True),
-    )  # fmt: skip
-    frontend: Any = SimpleNamespace(session=session, wait=lambda: None, again=lambda action: action())
-    for _ in range(2):
-        assert planning.plan_apart(frontend, "SELECT 1" + " " * planning.LOOP_MAX, None, lambda: None)
-    (work, _), (late, done) = waiting
-    work()
+
+    def plan(*text: object, **_: object) -> PlannedApart:
+        planned.append(text)
+        return PlannedApart("", None, 1, ())
+
+    monkeypatch.setattr(planning, "_plan", plan)
+    asking = Asking()
+    asking.ask()
+    asking.ask()
+    asking.work()
     assert len(planned) == 1
-    session.closed = True
-    done(late())
-    assert len(planned) == 1 and cleaned
+    asking.session.closed = True
+    asking.work()
+    assert len(planned) == 1 and asking.cleaned == 1
+
+
+@pytest.mark.parametrize("changes", [0, 1, TRIES + 1])
+def test_a_schema_that_changes_meanwhile_has_it_planned_anew(changes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop would stand still for as long as the thread has taken."""
+    asking = Asking()
+    monkeypatch.setattr(planning, "_plan", lambda *_, **__: PlannedApart("", None, asking.version, ()))
+    asking.ask()
+    times = 0
+    while asking.waiting:
+        work, done = asking.waiting.pop(0)
+        result = work()
+        asking.version += times < changes
+        times += 1
+        done(result)
+    assert times == min(changes + 1, TRIES) and asking.handled == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT nosuch", False), ("WITH a AS (SELECT 1) SELECT 1", False), ("(VALUES (1))", False),
+        ("-- CREATE\n/* VIEW */ UPDATE t SET a = 1", False), ("/* /* SELECT */ */ CREATE VIEW v AS SELECT 1", True),
+        ("CREATE TABLE t (a int)", True), ("CREATE TABLE t AS SELECT 1", False), ("SELECT 1; DROP TABLE t", False),
+        ("selection", False), ("DROP TABLE t", True), ("", False),
+    ],
+)  # fmt: skip
+def test_what_is_a_definition(sql: str, expected: bool) -> None:
+    if sql == "selection":
+        with pytest.raises(SqlError):
+            is_definition(sql)
+    else:
+        assert is_definition(sql) is expected
+
+
+class Thread:
+    """A worker whose work takes as long as the test says."""
+
+    def __init__(self, loop: Loop, takes_s: float) -> None:
+        self.loop, self.takes_s = loop, takes_s
+
+    def run(self, work: Any, done: Any, failed: Any) -> None:
+        self.loop.call_later(self.takes_s, lambda: done(work()))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "other", "takes_s", "pause_s"),
+    [(3, True, 0.5, 1.0), (30, True, 0.5, 4.0), (3, False, 0.5, 0.0), (3, True, 0.01, 0.0)],
+)
+def test_long_texts_are_planned_one_by_one_and_leave_time_to_others(
+    waiting: int, other: bool, takes_s: float, pause_s: float
+) -> None:
+    loop = Loop()
+    turns = Turns(cast(Any, loop), others_share=1)
+    queue = PlanQueue(cast(Any, loop), cast(Any, Thread(loop, takes_s)), turns)
+    done: list[float] = []
+    for _ in range(waiting):
+        queue.run(1, loop.time, done.append, lambda error: None)
+    turns.newest = 2 if other else 1
+    loop.advance(takes_s)
+    turns.newest = 1
+    loop.advance(60.0)
+    assert len(done) == waiting
+    assert done[1] - done[0] == pytest.approx(takes_s + pause_s, abs=takes_s + 0.01 if pause_s else 0.01)
+    queue.run(1, loop.time, done.append, lambda error: None)
+    loop.advance(takes_s)
+    assert len(done) == waiting + 1, "a queue that was empty goes on"
+
+
+@pytest.mark.parametrize(("newest", "sleeps"), [(0, 0), (1, 0), (2, 1)])
+def test_the_thread_lets_those_in_who_wait_for_answers(
+    newest: int, sleeps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    loop = Loop()
+    turns = Turns(cast(Any, loop), others_share=1)
+    queue = PlanQueue(cast(Any, loop), cast(Any, SimpleNamespace(run=lambda work, done, failed: work())), turns)
+
+    def work() -> None:
+        turns.newest = newest
+        nesting.with_room_to_nest("x" * (nesting.SHALLOW_MAX + 1), nesting.pause, queue.let_in)
+        nesting.pause()
+
+    queue.run(1, work, lambda result: None, lambda error: None)
+    assert slept == [plan_queue.LET_IN_S] * sleeps

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 from helios_cli.engine.errors import HeliosError, ProtocolViolation
@@ -19,6 +22,11 @@ from helios_cli.engine.wire import backend, startup
 log = logging.getLogger(__name__)
 
 WRITE_HIGH_WATER: Final = 512 * 1024
+UNSENT_MAX: Final = 128 * 1024
+"""Bytes that the kernel keeps for a client beyond what its window lets it send. Without a limit a client that reads
+nothing of a large result makes the server prepare 4 MB for it, in the kernel's memory."""
+_TCP_NOTSENT_LOWAT: Final = 25
+"""Linux's number (linux/tcp.h); Python names it from 3.12 on."""
 
 
 class Doorway(asyncio.Protocol):
@@ -79,6 +87,10 @@ class Doorway(asyncio.Protocol):
         """A client has connected."""
         self.transport = transport  # type: ignore[assignment]
         self.transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sys.platform == "linux":
+            with suppress(OSError):  # a Unix socket has no window
+                sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_MAX)
         if self._deadline is None:
             self._deadline = self.loop.call_later(self._seconds, self._too_slow)
 

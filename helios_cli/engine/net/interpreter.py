@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import sys
+from collections.abc import Iterator
 from typing import Final
 
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -33,6 +34,20 @@ def tune(young_max: int = YOUNG_MAX) -> None:
     # What is there by now, modules above all, stays to the end: no search for cycles need walk it again.
     gc.freeze()
     join_freed_blocks()
+
+
+@contextlib.contextmanager
+def without_searches() -> Iterator[None]:
+    """Build and drop something large without cycles, a syntax tree say; not in two threads at a time.
+
+    The search for cycles is set off by new containers, and walks all of them again and again: 5 to 20 ms each time, in
+    which no thread runs.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def join_freed_blocks() -> bool:

@@ -29,6 +29,7 @@ from helios_cli.engine.node.clock import SystemClock
 from helios_cli.engine.node.cluster_settings import CLUSTER_SETTINGS, cluster_setting
 from helios_cli.engine.node.guard import InlineGuard
 from helios_cli.engine.node.pipeline import CommitPipeline
+from helios_cli.engine.node.plan_queue import PlanQueue
 from helios_cli.engine.node.readers import ReadPool, Workers
 from helios_cli.engine.node.roles import Roles
 from helios_cli.engine.node.writer import WriterQueue
@@ -135,10 +136,10 @@ class Engine:
         self.queue.guard = self.guard
         self.queue.group_max = settings.group_max_transactions
         self.read_workers = Workers(loop, settings.reader_threads, "reader")
-        self.write_worker, self.plan_worker = Workers(loop, 1, "writer"), Workers(loop, 1, "planner")
+        self.write_worker = Workers(loop, 1, "writer")
         self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))
         self.channels, self.advisory, self.turns = Channels(), AdvisoryLocks(), Turns(loop, others_share=1)
-        self.roles = Roles(self)
+        self.roles, self.plan_queue = Roles(self), PlanQueue(loop, Workers(loop, 1, "planner"), self.turns)
         self.checkpointer: Checkpointer | None = None
         self.loop_thread = threading.get_ident()
         self.started_us = self.now_us()

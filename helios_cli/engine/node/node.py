@@ -465,7 +465,7 @@ class Node:
     def _end_threads(self) -> None:
         self.pipeline.stop()
         self.engine.read_workers.stop()
-        self.engine.plan_worker.stop()
+        self.engine.plan_queue.stop()
         self.engine.write_worker.stop()
 
     def _close(self) -> None:

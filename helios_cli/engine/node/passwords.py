@@ -8,9 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
-import pgparse
-
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql import grammar
 from helios_cli.engine.wire import scram
 
 _COMMENT: Final = r"(?:--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))"
@@ -60,8 +59,8 @@ def with_verifiers(sql: str) -> str:
     if not _mentions(sql):
         return sql
     try:
-        options = deque(_passwords(pgparse.parse(sql), sql.encode()))
-    except pgparse.PGQueryError:
+        options = deque(_passwords(grammar.parse(sql), sql.encode()))
+    except grammar.Refused:
         return without_passwords(sql)
 
     def replaced(match: re.Match[str]) -> str:

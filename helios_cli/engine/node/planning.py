@@ -6,17 +6,19 @@ once it is back on the loop; plans that may serve again are then taken over into
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from helios_cli.engine.errors import HeliosError
+from helios_cli.engine.net.interpreter import without_searches
 from helios_cli.engine.sql.authority import EVERYTHING, Acting
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
 from helios_cli.engine.sql.escapes import plan_cache_for
+from helios_cli.engine.sql.nesting import with_room_to_nest
 from helios_cli.engine.sql.plan_cache import PlanCache, Planned
-from helios_cli.engine.sql.planner import too_deep
+from helios_cli.engine.sql.planner import is_definition
 from helios_cli.engine.sql.rows import Rows
 from helios_cli.engine.storage.catalog import SqliteCatalog
 from helios_cli.engine.storage.system_relations import PLANNER_RELATIONS
@@ -27,10 +29,8 @@ if TYPE_CHECKING:
 
 LOOP_MAX: Final = 4096
 """Characters of a text that is planned on the loop: some 10 ms when nothing is known about it."""
-SHALLOW_MAX: Final = 32 * 1024
-"""Characters of a text that any thread's stack has room for; 8 MB are enough for three times as many."""
-DEEP_STACK: Final = 512 << 20
-"""Bytes of address space for the stack on which longer texts are planned: enough for ``planner.NESTING_MAX``."""
+TRIES: Final = 5
+"""So often a text is planned here while the schema changes each time; then the loop does it."""
 LOOKUP_MAX: Final = 32 * 1024
 """Characters of a text whose plan is looked for on the loop: some 4 ms."""
 
@@ -45,6 +45,8 @@ class PlannedApart:
     """Of the catalog that it was planned with."""
     planned: Planned
     error: HeliosError | None = None
+    is_definition: bool = False
+    """Of what failed: whether it may be right by the time that it runs."""
     cache: PlanCache | None = None
     """Holds the plans, for others to take over."""
 
@@ -65,9 +67,16 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
         return False
     search_path, acting, checks_bodies = session.search_path, session.acting, session.checks_bodies
 
+    tries = TRIES
+
     def done(result: PlannedApart) -> None:
+        nonlocal tries
         if session.closed:
             session.clean_up()
+            return
+        tries -= 1
+        if tries and result.error is None and result.version != session.schema_view().catalog.version:
+            session.engine.plan_queue.run(session.pid, work, done, failed)  # the schema has changed meanwhile
             return
         session.planned_apart = result
         frontend.again(again)
@@ -86,8 +95,7 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
             checks_bodies=checks_bodies, database_oid=session.database_oid,
         )  # fmt: skip
 
-    # One after the other: a tree takes a hundred times the room of its text.
-    session.engine.plan_worker.run(work, done, failed)
+    session.engine.plan_queue.run(session.pid, work, done, failed)
     return True
 
 
@@ -112,50 +120,20 @@ def _plan(
         catalog.checks_bodies = checks_bodies
         cache = plan_cache_for(search_path, PlanCache(engine.planner))
         result = PlannedApart(sql, oids, catalog.version, (), cache=cache)
-        try:
-            result.planned = with_room_to_nest(sql, lambda: cache.get(sql, catalog, oids))
-            _read_rows(result.planned)
-        except HeliosError as error:
-            # Its traceback holds this frame, and so the result: a tree of the text that only a search for cycles frees.
-            result.error = error.with_traceback(None)
+        with without_searches():
+            try:
+                let_in = engine.plan_queue.let_in
+                result.planned = with_room_to_nest(sql, lambda: cache.get(sql, catalog, oids), let_in)
+                _read_rows(result.planned)
+            except HeliosError as error:
+                # Its traceback holds this frame, and so the result: a tree that only a search for cycles frees.
+                result.error = error.with_traceback(None)
+            if result.error is not None and oids is not None:
+                with suppress(HeliosError):
+                    result.is_definition = is_definition(sql)
         return result
     finally:
         database.give_back(connection)
-
-
-def with_room_to_nest(sql: str, work: Callable[[], Planned]) -> Planned:
-    """Plan a text on a stack that no nesting in it can exhaust, and wait for it.
-
-    The parser calls itself for every operator of a chain and never looks how deep it is: a long one would end the
-    process.
-    """
-    if len(sql) <= SHALLOW_MAX:
-        return work()
-    outcome: list[Planned | BaseException] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())
-        except BaseException as error:
-            outcome.append(error)
-
-    before = threading.stack_size(DEEP_STACK)
-    try:
-        thread = threading.Thread(target=run, name="planner", daemon=True)
-        thread.start()
-    except RuntimeError:
-        raise too_deep() from None
-    finally:
-        threading.stack_size(before)
-    thread.join()
-    # Taken out: an error's traceback will hold this frame, and the frame must not hold the error.
-    result = outcome.pop()
-    try:
-        if isinstance(result, BaseException):
-            raise result
-        return result
-    finally:
-        del result
 
 
 def _read_rows(planned: Planned) -> None:

@@ -11,17 +11,17 @@ from helios_cli.engine.datatypes.registry import by_oid
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.node import identity
 from helios_cli.engine.node.engine import SchemaView
-from helios_cli.engine.node.planning import LOOKUP_MAX, SHALLOW_MAX, with_room_to_nest
+from helios_cli.engine.node.planning import LOOKUP_MAX
 from helios_cli.engine.node.portal import Prepared, aborted
 from helios_cli.engine.node.renewal import LATE
 from helios_cli.engine.node.session_state import PLAN_ELSEWHERE, PLAN_UNDONE, SessionState
 from helios_cli.engine.node.session_values import session_value
-from helios_cli.engine.sql import actions, tree
-from helios_cli.engine.sql.ddl import STATEMENTS as DDL_STATEMENTS
+from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
+from helios_cli.engine.sql.nesting import with_room_to_nest
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.plan_cache import Planned
-from helios_cli.engine.sql.planner import parse
+from helios_cli.engine.sql.planner import is_definition
 from helios_cli.engine.sql.rights import Facts
 from helios_cli.engine.storage.catalog import DEFAULT_PATH
 
@@ -106,8 +106,6 @@ class SessionPlans(SessionState):
                         if len(sql) > LOOKUP_MAX:
                             view.plans.keep_text(sql, view.catalog, oids, apart.planned)
                     return apart.planned
-            if len(sql) <= SHALLOW_MAX:
-                return view.plans.get(sql, view.catalog, oids)
             return with_room_to_nest(sql, lambda: view.plans.get(sql, view.catalog, oids))
         except SqlError as error:
             if self.transaction is not None and self.transaction.failed and error.sqlstate != "42601":
@@ -147,30 +145,20 @@ class SessionPlans(SessionState):
         for oid in oids:
             if oid >= FIRST_OID:
                 _check_type(oid)
+        apart = self.planned_apart
         try:
             planned = self._planned(sql, oids)
         except SqlError:
-            late = self._late_definition(sql)
-            if late is None:
+            # Statements before a definition may make what it needs. PostgreSQL checks it when it is executed.
+            if self.transaction is not None and self.transaction.failed:
                 raise
-            planned = [(late, ())]
+            if not (is_definition(sql) if apart is None else apart.is_definition):
+                raise
+            planned = [(Plan(Kind.DDL, LATE, source=sql, catalog_version=PLAN_UNDONE), ())]
         if len(planned) > 1:
             raise SqlError("cannot insert multiple commands into a prepared statement", sqlstate="42601")
         plan, literals = planned[0] if planned else (Plan(Kind.EMPTY, ""), ())
         return Prepared(name, sql, oids, plan, literals, self.search_path, self._now_us())
-
-    def _late_definition(self, sql: str) -> Plan | None:
-        """What stands for a definition that cannot be planned yet: statements before it may make what it needs.
-
-        PostgreSQL looks at no more than its grammar before it is executed. None: it looks at more, or at none of this.
-        """
-        if self.transaction is not None and self.transaction.failed:
-            return None
-        statements = parse(sql)
-        kind = tree.tag(statements[0].node) if len(statements) == 1 else ""
-        if kind not in DDL_STATEMENTS or kind == "CreateTableAsStmt":
-            return None
-        return Plan(Kind.DDL, LATE, source=sql, catalog_version=PLAN_UNDONE)
 
     def _now_us(self) -> int:
         return self.statement_now_us or self.engine.now_us()

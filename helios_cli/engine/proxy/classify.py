@@ -6,10 +6,9 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, Final
 
-import pgparse
-
 from helios_cli.engine.proxy import lexical, unparsed, utilities
 from helios_cli.engine.proxy.statement import Access, Control, Setting, Statement
+from helios_cli.engine.sql import grammar
 from helios_cli.engine.sql.shape import lift
 
 LIFTED_MAX: Final = 1024
@@ -156,9 +155,9 @@ def _judge_tree(sql: str) -> tuple[Statement | None, bool]:
 def _parse(sql: str) -> list[tuple[dict[str, Any], str]] | None:
     """The statements' trees and texts; None for what the parser does not take."""
     try:
-        parsed: Any = pgparse.parse(sql)
+        parsed: Any = grammar.parse(sql)
         encoded = sql.encode()
-    except (pgparse.PGQueryError, RecursionError, ValueError):
+    except (grammar.Refused, RecursionError, ValueError):
         return None
     found = []
     for item in parsed:

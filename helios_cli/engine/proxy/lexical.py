@@ -36,8 +36,14 @@ class Pieces:
     """There is a string with backslashes, E'...', whose continuation on another line has them, too."""
 
 
+_MARKS: Final = "'\"$/-"
+_NONE: Final = Pieces((), (), escapes=False)
+
+
 def cut(sql: str) -> Pieces:
     """Find comments and strings. Linear in the length of the text."""
+    if not any(mark in sql for mark in _MARKS):
+        return _NONE
     comments, strings = [], []
     escapes = False
     at = 0

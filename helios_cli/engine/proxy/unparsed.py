@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from helios_cli.engine.proxy import functions, lexical, queries
 from helios_cli.engine.proxy.functions import Call
 from helios_cli.engine.proxy.lexical import Pieces
 from helios_cli.engine.proxy.statement import Access, Statement
+from helios_cli.engine.sql.shape import contains
 
 _CHANGING: Final = ("insert", "update", "delete", "merge")
 _CHANGE: Final = re.compile(rf"\s*({'|'.join(_CHANGING)})\s", re.IGNORECASE)
@@ -22,6 +24,12 @@ _FIRST: Final = re.compile(r"[\s;(]*(\w+)")
 _NAME: Final = r'["A-Za-z_\x80-\U0010ffff](?:(?<=")[^"]*+"|[\w$]*+)'
 _WORDS: Final = re.compile(rf"({_NAME}(?:\s*+\.\s*+{_NAME})*+)(\s*+\()?")
 """A name with its qualifiers, and whether a parenthesis follows."""
+_LAST_NAME: Final = re.compile(rf"({_NAME}(?:\s*+\.\s*+{_NAME})*+)\s*+\Z")
+_LOOK_BACK: Final = 300
+"""Characters before a parenthesis in which the name that is called stands."""
+_CALLS_MAX: Final = 500
+_LONG_MIN: Final = 16 * 1024
+"""Characters of a text whose words are not all gathered: that takes a tenth of a microsecond for each."""
 _QUERIES: Final = ("select", "values", "table", "with")
 _LOCKS: Final = re.compile(r"\bfor\s+(?:no\s+key\s+update|update|key\s+share|share)\b", re.IGNORECASE)
 _INTO: Final = re.compile(r"\b(insert|merge)\s+into\b", re.IGNORECASE)
@@ -29,6 +37,8 @@ _LOOKED_THROUGH_MAX: Final = 1 << 20
 """A text of more characters is not looked through: that would take a tenth of a second."""
 _MORE: Final = frozenset(("into", "set_config", *functions.PINS, *queries.OF_PRIMARY))
 """Words that make more of a query than a query."""
+_HINTS: Final = frozenset("pg_" if word.startswith("pg_") else word for word in (*_MORE, *_CHANGING))
+"""A text that has a word of :data:`_MORE` or :data:`_CHANGING` has one of these in it."""
 _KEYWORDS: Final = (
     "all and any array as between by case cast char decimal distinct else except exists filter float from group having "
     "in intersect is like limit ilike materialized not numeric nullif coalesce greatest least offset on only or order "
@@ -68,12 +78,12 @@ def query(code: str) -> Statement | None:
     if len(code) > _LOOKED_THROUGH_MAX:
         return None
     folded, locks = code.lower(), 0
-    if "into" in folded:
+    if contains(folded, "into"):
         code = _INTO.sub(r"\1", code)
-    if "for" in folded and ("update" in folded or "share" in folded):
+    if contains(folded, "for") and (contains(folded, "update") or contains(folded, "share")):
         code, locks = _LOCKS.subn(" ", code)
     why = ""
-    for word, called in dict.fromkeys(_WORDS.findall(code)):
+    for word, called in _words(code, folded):
         names = [_folded(name.strip()) for name in word.split(".")]
         name = names[-1]
         if name in _MORE:
@@ -88,6 +98,32 @@ def query(code: str) -> Statement | None:
     if why:
         return Statement(Access.WRITE, why, named=True)
     return Statement(Access.WRITE, "FOR UPDATE") if locks else Statement(Access.READ, "SELECT")
+
+
+def _words(code: str, folded: str) -> Iterable[tuple[str, str]]:
+    """The names in a text, each once, and the parenthesis that follows it or ''.
+
+    Of a long one only those that are called, when no other can matter: most of it is constants and columns.
+    """
+    if (
+        len(code) < _LONG_MIN
+        or '"' in code
+        or code.count("(") > _CALLS_MAX
+        or any(contains(folded, it) for it in _HINTS)
+    ):
+        return dict.fromkeys(_WORDS.findall(code))
+    found: dict[tuple[str, str], None] = {}
+    at = code.find("(")
+    while at >= 0:
+        start = max(0, at - _LOOK_BACK)
+        name = _LAST_NAME.search(code, start, at)
+        before = code[start : at if name is None else name.start()].rstrip()
+        if start and (not before or before.endswith(".")):
+            return dict.fromkeys(_WORDS.findall(code))  # there may be more of the name
+        if name is not None:
+            found[name[1], "("] = None
+        at = code.find("(", at + 1)
+    return found
 
 
 def judge(sql: str, pieces: Pieces, *, wrong: bool) -> Statement:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WRITE_HIGH_WATER: Final = 256 * 1024
-MESSAGE_MAX: Final = 1 << 20
+MESSAGE_MAX: Final = 16 << 20
 """Of a message that is looked into: errors, notices, parameters, notifications."""
 PIECE_BYTES: Final = 4 * 1024
 ACKS_AT_ONCE: Final = PIECE_BYTES // 5

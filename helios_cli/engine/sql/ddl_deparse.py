@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-import pgparse
-
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.io_functions import IO_FUNCTIONS
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import grammar, tree
 from helios_cli.engine.sql.deparse_calls import in_words
 from helios_cli.engine.sql.deparse_constants import cast_constant, constant_text, constant_type, named_type
 from helios_cli.engine.sql.deparse_forms import CAST_BY_CALLS, WIDENED, needs_parentheses, shared_type
@@ -84,7 +82,7 @@ def deparse(node: Node, columns: Columns | None = None, target: int = 0, *, pret
 
 def parse_expression(text: str) -> Node:
     """The tree of an expression that :func:`deparse` (or the user) wrote."""
-    node: Node = pgparse.parse(f"SELECT {text}")[0]["stmt"]["SelectStmt"]["targetList"][0]["ResTarget"]["val"]
+    node: Node = grammar.parse(f"SELECT {text}")[0]["stmt"]["SelectStmt"]["targetList"][0]["ResTarget"]["val"]
     return node
 
 

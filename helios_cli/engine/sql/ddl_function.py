@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-import pgparse
-
 from helios_cli.engine.datatypes.usertypes import relation_of
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import grammar, tree
 from helios_cli.engine.sql.body_names import with_schemas
 from helios_cli.engine.sql.coercion import element_of, type_name
 from helios_cli.engine.sql.ddl_build import Builder, unsupported
@@ -291,7 +289,7 @@ def _body(builder: Builder, routine: Routine, fields: dict[str, Any]) -> None:
 def _standard_body(builder: Builder, node: dict[str, Any]) -> str:
     """The text of RETURN or BEGIN ATOMIC ... END: it reaches to the end of the statement."""
     source = builder.source
-    parsed: Any = pgparse.parse(source)
+    parsed: Any = grammar.parse(source)
     if len(parsed) != 1:
         raise unsupported("a standard function body among other statements", "Send it alone, or use AS.")
     word = r"\bRETURN\b(?!S)" if "ReturnStmt" in node else r"\bBEGIN\s+ATOMIC\b"

@@ -8,10 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-import pgparse
-
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import grammar, tree
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_create import check_columns, check_storage
 from helios_cli.engine.sql.ddl_model import TableDef
@@ -90,7 +88,7 @@ def refresh_matview(builder: Builder, fields: dict[str, Any]) -> Plan:
     builder.touch(table.temp)
     builder.add(f"DELETE FROM {qualified(table.sqlite_name, table.temp)}")
     if populates:
-        parsed: Any = pgparse.parse(definition.text)
+        parsed: Any = grammar.parse(definition.text)
         sql, _columns = translate_stored(builder, parsed[0]["stmt"], [column.name for column in table.columns])
         builder.add(_fill(table, sql))
     builder.add(update(table.temp, "helios_relation", {"relkind": "m" if populates else "M"}, oid=table.oid))

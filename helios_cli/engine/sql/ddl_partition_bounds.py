@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import Any, Final
 
-import pgparse
-
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.usertypes import kind_of, pinned_name
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import grammar, tree
 from helios_cli.engine.sql.ddl_build import Builder, as_relation, unsupported
 from helios_cli.engine.sql.ddl_deparse import parse_expression
 from helios_cli.engine.sql.ddl_model import TableDef
@@ -184,7 +182,7 @@ def _kept(key: PartKey, node: Node) -> Value | None:
 
 def kept_bound(text: str) -> dict[str, Any]:
     """The tree of a bound as it is kept."""
-    parsed: Any = pgparse.parse(f"CREATE TABLE x PARTITION OF y {text}")
+    parsed: Any = grammar.parse(f"CREATE TABLE x PARTITION OF y {text}")
     bound: dict[str, Any] = parsed[0]["stmt"]["CreateStmt"]["partbound"]
     return bound
 

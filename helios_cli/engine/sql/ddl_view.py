@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-import pgparse
-
 from helios_cli.engine.datatypes.registry import format_type
 from helios_cli.engine.datatypes.usertypes import RECORD, RECORD_ARRAY, pinned_oid
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import grammar, tree
 from helios_cli.engine.sql.coercion import type_name
 from helios_cli.engine.sql.context import IN_QUERY, Context
 from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder, unsupported
@@ -102,7 +100,7 @@ def made_anew(builder: Builder, view: Relation, text: str) -> tuple[str, str]:
         FeatureNotSupported: a ``*`` in it has come to mean other columns.
     """
     names = [column.name for column in view.columns]
-    parsed: Any = pgparse.parse(text)
+    parsed: Any = grammar.parse(text)
     sql, columns = _translate(builder, parsed[0]["stmt"], names, is_view=True)
     if len(columns) != len(names):
         raise unsupported(f'changing what view "{view.name}" reads', "Make the view anew with its columns' names.")
@@ -228,8 +226,8 @@ def _is_word(text: str, at: int) -> bool:
 def _first_statement(text: str) -> str:
     """The text up to the end of its first statement, when more follow in the same query string."""
     try:
-        parsed: Any = pgparse.parse(text)
-    except pgparse.PGQueryError:
+        parsed: Any = grammar.parse(text)
+    except grammar.Refused:
         return text.rstrip("; \n\t")
     length = parsed[0].get("stmt_len", 0) if parsed else 0
     whole = text.encode()[:length].decode(errors="replace") if length else text

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pgparse
-
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
 from helios_cli.engine.sql import dml, folded, grammar, literal_positions, shape, tree, utility, wrapped
 from helios_cli.engine.sql.context import Context, LiftedLiteral, Unfoldable
@@ -20,13 +18,15 @@ from helios_cli.engine.sql.function_spec import FunctionRegistry
 from helios_cli.engine.sql.handlers import finds_rows_first
 from helios_cli.engine.sql.many_parameters import spilled_values
 from helios_cli.engine.sql.modifying_with import modifies, translate_modifying
+from helios_cli.engine.sql.nesting import too_deep
 from helios_cli.engine.sql.oids import UNKNOWN
 from helios_cli.engine.sql.plan import Kind, Plan, SqliteValue
 from helios_cli.engine.sql.relation import CatalogReader
 from helios_cli.engine.sql.rows import Fold
 from helios_cli.engine.sql.scope import Scope
 from helios_cli.engine.sql.select import translate_query
-from helios_cli.engine.sql.shape import Literal
+from helios_cli.engine.sql.select_list import OUTPUTS_MAX
+from helios_cli.engine.sql.shape import LIFTED_MAX, Literal
 from helios_cli.engine.sql.system_writes import plan_system_update
 from helios_cli.engine.sql.translators import MODULES
 from helios_cli.engine.sql.triggered import plan_program, plan_triggered
@@ -36,8 +36,6 @@ from helios_cli.engine.sql.typed import Node
 assert MODULES
 
 _WITH_QUERY: Final = frozenset(("ViewStmt", "CreateTableAsStmt", "ExecuteStmt", "PrepareStmt", "RuleStmt"))
-_LIFTED_MAX: Final = 32000
-"""Literals that may become SQLite parameters; a statement with more is written out with its constants."""
 NESTING_MAX: Final = 4_000_000
 """Characters of one statement outside of strings, comments and quoted names: so many can nest half as deep."""
 _OPAQUE: Final = re.compile(
@@ -75,7 +73,7 @@ def parse(sql: str) -> list[Statement]:
         raise too_deep()
     try:
         parsed = grammar.parse(sql)
-    except pgparse.PGQueryError as error:
+    except grammar.Refused as error:
         raise _syntax_error(error, sql) from None
     except RecursionError:
         raise too_deep() from None
@@ -92,10 +90,30 @@ def parse(sql: str) -> list[Statement]:
     return statements
 
 
-def too_deep() -> SqlError:
-    """The error for a statement whose expressions are nested too deeply."""
-    hint = "Split the statement, or nest its expressions less deeply."
-    return SqlError("stack depth limit exceeded", sqlstate="54001", hint=hint)
+def _cut_off(statements: list[Statement]) -> None:
+    """Drop what a select list has behind the entry that is one too many: an error comes there at the latest."""
+    for statement in statements:
+        targets = statement.node.get("SelectStmt", {}).get("targetList")
+        if targets is not None and len(targets) > OUTPUTS_MAX + 1:
+            grammar.shorten(targets, OUTPUTS_MAX + 1)
+
+
+_RUNS: Final = re.compile(
+    r"(?:\s|--[^\n]*+|/\*[^*]*+\*/|\()*+(?:select|insert|update|delete|merge|values|with|table)\b", re.IGNORECASE
+)
+"""How a statement begins that defines nothing: a cheap no for nearly all."""
+
+
+def is_definition(sql: str) -> bool:
+    """Whether a query string is one statement of which PostgreSQL checks no more than the grammar before it runs.
+
+    Raises SqlError 42601.
+    """
+    if _RUNS.match(sql):
+        return False
+    statements = parse(sql)
+    kind = tree.tag(statements[0].node) if len(statements) == 1 else ""
+    return kind in DDL_STATEMENTS and kind != "CreateTableAsStmt"
 
 
 _NOT_SUPPORTED: Final = re.compile(
@@ -222,8 +240,24 @@ class Planner:
         parameters. Anything but a single query depends on all of them.
         """
         statements = parse(sql)
+        _cut_off(statements)
+        try:
+            return self._plan_lifted(statements, sql, literals, param_oids, catalog)
+        except SqlError:
+            if len(sql) > grammar.SHORT_MAX:
+                grammar.drop([statement.node for statement in statements])
+            raise
+
+    def _plan_lifted(
+        self,
+        statements: list[Statement],
+        sql: str,
+        literals: Sequence[Literal],
+        param_oids: tuple[int, ...] | None,
+        catalog: CatalogReader,
+    ) -> tuple[list[Plan], frozenset[int]]:
         is_query = len(statements) == 1 and _is_query(statements[0].node)
-        if not is_query or not 0 < len(literals) <= _LIFTED_MAX:
+        if not is_query or not 0 < len(literals) <= LIFTED_MAX:
             return self._plan_parsed(statements, sql, param_oids, catalog), frozenset(range(len(literals)))
         check_databases(statements[0].node, sql, catalog)
         ctx = self.context(sql, param_oids, catalog)

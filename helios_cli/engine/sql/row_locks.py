@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-import pgparse
-
+from helios_cli.engine.sql import grammar
 from helios_cli.engine.sql.folded import KEY
 from helios_cli.engine.sql.relation import CatalogReader, Relation
 from helios_cli.engine.sql.typed import Node
@@ -63,7 +62,7 @@ def _marked(item: Node, names: set[str] | None, clauses: list[Node]) -> Node:
 
 def locked_under(view: Relation, catalog: CatalogReader) -> Iterator[tuple[int, Relation]]:
     """As whom a view reads, and each relation that its query has in FROM, and the same of the views among them."""
-    parsed: Any = pgparse.parse(catalog.view_query(view.oid) or "")
+    parsed: Any = grammar.parse(catalog.view_query(view.oid) or "")
     read = catalog.read_by_view(view.oid)
     for fields in _ranges(parsed[0]["stmt"]["SelectStmt"], frozenset()):
         for relation in read:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from helios_cli.engine.errors import SqlError
 from helios_cli.engine.sql.plan import SqliteValue
+from helios_cli.engine.sql.shape import LONG_MIN, contains
 
 VALUES_MIN: Final = 1024
 """Characters of rows behind VALUES from which on they are taken out."""
@@ -117,6 +118,10 @@ def find(sql: str) -> Fold | None:
     """The first long list of constants in a text; None when there is none, or its rows are not alike."""
     if len(sql) < VALUES_MIN:
         return None
+    if len(sql) > LONG_MIN:
+        folded = sql.lower()
+        if not (contains(folded, "values") or contains(folded, "in")):
+            return None
     at = 0
     while (opening := _OPENING.search(sql, at)) is not None:
         at = opening.end()

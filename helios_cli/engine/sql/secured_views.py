@@ -8,9 +8,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-import pgparse
-
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import grammar, tree
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.rights import Rights
 from helios_cli.engine.sql.row_locks import with_all_locked
@@ -39,7 +37,7 @@ def _view_by_query(view: Relation, alias: str, scope: Scope, *, locked: bool) ->
     from helios_cli.engine.sql.select import translate_subquery
 
     ctx = scope.ctx
-    parsed: Any = pgparse.parse(ctx.catalog.view_query(view.oid) or "")
+    parsed: Any = grammar.parse(ctx.catalog.view_query(view.oid) or "")
     select = deepcopy(parsed[0]["stmt"]["SelectStmt"])
     _qualify(select, view, scope)
     if locked:

@@ -17,6 +17,11 @@ Literal = int | str
 MARK: Final = "\0"
 """Precedes the class letter where a literal stood. A statement cannot hold it: the protocol ends strings with it."""
 
+LIFTED_MAX: Final = 32000
+"""Literals that may become SQLite parameters; a statement with more is written out with its constants."""
+LONG_MIN: Final = 64 * 1024
+"""Characters of a text that is looked through a literal at a time, so that other threads get their turn meanwhile."""
+
 INT4, INT8, NUMERIC, STRING, EDGE = "i", "l", "n", "s", "e"
 """Classes of literals. EDGE is 2**31 or 2**63, whose type depends on a minus sign before it."""
 
@@ -35,9 +40,9 @@ def lift(sql: str) -> tuple[str, tuple[Literal, ...]]:
     """Take the literals out of a query string.
 
     Returns the shape, in which each literal is replaced by ``MARK`` and its class, and the literals in order
-    of appearance. A text without literals is its own shape.
+    of appearance. A text without literals is its own shape, and so is one with more than :data:`LIFTED_MAX`.
     """
-    parts = _split(sql)
+    parts = _split(sql) if len(sql) < LONG_MIN else _split_long(sql)
     count = len(parts)
     if count == 1:
         return sql, ()
@@ -59,6 +64,23 @@ def lift(sql: str) -> tuple[str, tuple[Literal, ...]]:
             parts[index] = MARK + letter
             literals.append(value)
     return "".join(parts), tuple(literals)
+
+
+def _split_long(sql: str) -> list[str]:
+    parts: list[str] = []
+    at = 0
+    for match in _LITERAL.finditer(sql):
+        parts += (sql[at : match.start()], match[0])
+        at = match.end()
+        if len(parts) > 2 * LIFTED_MAX:
+            return [sql]
+    parts.append(sql[at:])
+    return parts
+
+
+def contains(text: str, word: str) -> bool:
+    """``word in text``, ten times as fast where a letter of it is not in the text, which constants are made of."""
+    return all(map(text.__contains__, word)) and word in text
 
 
 def literal_spans(sql: str) -> list[tuple[int, int]]:

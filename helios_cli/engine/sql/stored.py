@@ -5,10 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import pgparse
-
 from helios_cli.engine.errors import SqlError
-from helios_cli.engine.sql import casts, tree
+from helios_cli.engine.sql import casts, grammar, tree
 from helios_cli.engine.sql.context import IN_EXPRESSION, Context
 from helios_cli.engine.sql.expressions import translate
 from helios_cli.engine.sql.from_clause import table_columns
@@ -23,7 +21,7 @@ from helios_cli.engine.sql.user_casts import assigned_domain
 @lru_cache(maxsize=1024)
 def parse_expression(text: str) -> Node:
     """The tree of a stored expression."""
-    parsed: Any = pgparse.parse(f"SELECT {text}")
+    parsed: Any = grammar.parse(f"SELECT {text}")
     node: Node = parsed[0]["stmt"]["SelectStmt"]["targetList"][0]["ResTarget"]["val"]
     return node
 

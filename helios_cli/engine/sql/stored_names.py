@@ -10,13 +10,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-import pgparse
-
 from helios_cli.engine.datatypes import registry
 from helios_cli.engine.datatypes.arrays import read_array, write_array
 from helios_cli.engine.datatypes.usertypes import pinned_name
 from helios_cli.engine.errors import HeliosError
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import grammar, tree
 from helios_cli.engine.sql.context import IN_QUERY, Context
 from helios_cli.engine.sql.ddl_build import TEMP_SCHEMA_NAME, Builder
 from helios_cli.engine.sql.expressions import expect_boolean
@@ -66,7 +64,7 @@ class KeptText:
         self._head = "" if table is None else _HEAD
         self._own, self._own_name = (table.oid, table.name) if table is not None else (0, "")
         self._data = (self._head + text).encode()
-        parsed: Any = pgparse.parse(self._head + text)
+        parsed: Any = grammar.parse(self._head + text)
         self.select: dict[str, Any] = parsed[0]["stmt"]["SelectStmt"]
         self.mentions = Mentions()
         ctx = Context(

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, Final
 
-import pgparse
-
-from helios_cli.engine.sql import tree
+from helios_cli.engine.sql import grammar, tree
 from helios_cli.engine.sql.handlers import called_functions
 from helios_cli.engine.sql.relation import Relation
 from helios_cli.engine.sql.scope import Scope
@@ -155,7 +153,7 @@ def _add_checks(
 
 def _definition(view: Relation, scope: Scope) -> dict[str, Any]:
     text = scope.ctx.catalog.view_query(view.oid) or ""
-    parsed: Any = pgparse.parse(text)
+    parsed: Any = grammar.parse(text)
     select: dict[str, Any] = parsed[0]["stmt"]["SelectStmt"]
     return select
 

@@ -6,9 +6,7 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
-import pgparse
-
-from helios_cli.engine.sql import casts
+from helios_cli.engine.sql import casts, grammar
 from helios_cli.engine.sql.context import Context
 from helios_cli.engine.sql.ddl_build import Builder
 from helios_cli.engine.sql.ddl_storage import change_options, storage_options
@@ -97,7 +95,7 @@ def set_view_options(builder: Builder, view: Relation, command: dict[str, Any]) 
             if value not in ("local", "cascaded"):
                 detail = 'Valid values are "local" and "cascaded".'
                 raise builder.error("22023", f'invalid value for enum option "check_option": {value}', detail=detail)
-            parsed: Any = pgparse.parse(builder.catalog.view_query(view.oid) or "")
+            parsed: Any = grammar.parse(builder.catalog.view_query(view.oid) or "")
             check_takes_option(builder, parsed[0]["stmt"]["SelectStmt"])
     change_options(builder, view.oid, nodes, reset=command["subtype"] == "AT_ResetRelOptions")
 
@@ -139,7 +137,7 @@ def is_simple(text: str) -> bool:
     """Whether a view over a query is automatically updatable, as far as its text alone tells."""
     from helios_cli.engine.sql.updatable_views import reason_of_form
 
-    parsed: Any = pgparse.parse(text)
+    parsed: Any = grammar.parse(text)
     select = parsed[0]["stmt"].get("SelectStmt") if parsed else None
     return select is not None and reason_of_form(select, _is_folding) is None
 

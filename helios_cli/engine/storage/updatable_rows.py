@@ -6,8 +6,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
-import pgparse
-
+from helios_cli.engine.sql import grammar
 from helios_cli.engine.sql.routines import Trigger
 from helios_cli.engine.sql.view_checks import is_simple
 from helios_cli.engine.storage.system_snapshot import RelationRow, Snapshot
@@ -52,7 +51,7 @@ def _base(snapshot: Snapshot, view: RelationRow) -> tuple[int, tuple[str, ...]]:
 @lru_cache(1024)
 def _read(text: str) -> tuple[str, str, tuple[str, ...]]:
     """Schema and name of what a simple query reads, and the column that each of its outputs is, '' for another."""
-    parsed: Any = pgparse.parse(text)
+    parsed: Any = grammar.parse(text)
     select = parsed[0]["stmt"]["SelectStmt"]
     table = select["fromClause"][0]["RangeVar"]
     targets = []

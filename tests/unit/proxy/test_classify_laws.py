@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from helios_cli.engine.proxy import classify, lexical, utilities
+from helios_cli.engine.proxy import classify, lexical, unparsed, utilities
 from helios_cli.engine.proxy.classify import Classes
 from helios_cli.engine.proxy.statement import Access
 from helios_cli.engine.sql.shape import lift
@@ -128,7 +128,7 @@ def test_a_shape_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         parsed.append(sql)
         return pgparse.parse(sql)
 
-    monkeypatch.setattr(classify, "pgparse", type("Module", (), {"parse": parse, "PGQueryError": pgparse.PGQueryError}))
+    monkeypatch.setattr(classify, "grammar", type("Module", (), {"parse": parse, "Refused": pgparse.PGQueryError}))
     classes = Classes()
     for number in range(100):
         classes.of(f"SELECT * FROM t WHERE a = {number} AND b = 'x{number}'")
@@ -183,6 +183,30 @@ LONG = 70_000
 def test_long_texts_are_judged_by_their_words(sql: str, access: Access, named: bool, pins: str) -> None:
     found = Classes().of(sql)
     assert (found.access, found.named, found.pins) == (access, named, pins)
+
+
+WORDS_OF_CODE = (
+    "SELECT", "a", "b.c", "pg_catalog", ".", "(", ")", ",", "  ", "f", "lower", "now", "nextval", "set_config", "into",
+    "INSERT INTO t", "FOR UPDATE", "update", "pg_locks", "1e5", "FROM t", '"x', '"', "é", "K", " " * 301, "q" * 301,
+)  # fmt: skip
+
+
+@settings(max_examples=2000)
+@given(st.lists(st.sampled_from(WORDS_OF_CODE), max_size=20), st.sampled_from(("", " ")))
+@example(["f", " " * 301, "("], "")
+@example(["a", ".", " ", "nextval", " ", "(", "1", ")"], "")
+@example(["q" * 301, "lower", " " * 294, "("], "")
+@example(["a", " " * 301, ".", "lower", "("], "")
+@example(["a", " ", ".", " " * 299, "lower", "("], "")
+def test_a_long_text_is_judged_as_a_short_one_is(words: list[str], between: str) -> None:
+    code = "SELECT " + between.join(words)
+    kept, unparsed._LONG_MIN = unparsed._LONG_MIN, len(code) + 1  # type: ignore[misc]
+    try:
+        short = unparsed.query(code)
+        unparsed._LONG_MIN = 0  # type: ignore[misc]
+        assert unparsed.query(code) == short
+    finally:
+        unparsed._LONG_MIN = kept  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("length", [10, 2_000, 300_000])

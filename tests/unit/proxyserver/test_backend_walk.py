@@ -169,6 +169,17 @@ def test_a_node_that_breaks_the_protocol_is_left(data: bytes) -> None:
         assert one.closed and receiver.lost is not None
 
 
+def test_an_error_that_quotes_megabytes_of_the_statement_is_an_error() -> None:
+    """PostgreSQL says what stands at the place of a syntax error, however long that is."""
+    long = answers.error_response(HeliosError("unterminated quoted string at or near '" + "x" * (3 << 20)))
+    one, receiver = backend()
+    one.send(b"")
+    for at in range(0, len(long), 1 << 16):
+        one.data_received(long[at : at + (1 << 16)])
+    one.data_received(READY)
+    assert ("error", long) in receiver.seen and not one.closed
+
+
 def test_commands_hear_of_the_loss_before_the_client_does() -> None:
     one, receiver = backend()
     heard: list[Command] = []

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from support.played_nodes import Loop, PlayedProxy, Player
 
-from helios_cli.engine.net.turns import PAUSES, TURN_S, Turns
+from helios_cli.engine.net.turns import CROWD, PAUSES, TURN_S, Turns
 from helios_cli.engine.proxyserver import dialogue
 from helios_cli.engine.proxyserver.dialogue import TEXT_BYTES, TURN_STEPS, TURN_UNITS
 from helios_cli.engine.wire import backend as answers
@@ -61,6 +61,19 @@ def test_others_have_their_time_between_two_pieces_as_long_as_there_are_any(newe
     expected = 3 * TURN_S * 0.99 if newest == 2 else 0.0
     assert all(wait >= expected and bool(wait) == bool(expected) for wait in waits[:PAUSES])
     assert waits[PAUSES:] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("crowd", "share"), [(2, 2), (5, 4), (100, CROWD)])
+def test_the_more_there_are_the_longer_others_have_between_two_pieces(crowd: int, share: int) -> None:
+    taking, loop = turns(others_share=2)
+    for number in range(crowd):
+        taking.take(lambda: None, number + 1)
+    taking.newest = crowd + 1
+    (timer,) = loop.pending()
+    loop.timers.clear()
+    timer.callback()
+    (timer,) = loop.pending()
+    assert timer.when - loop.now == pytest.approx(share * TURN_S)
 
 
 def test_a_piece_that_fails_is_nobody_elses_end() -> None:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import pgparse
-
 from helios_cli.engine.errors import FeatureNotSupported, SqlError
+from helios_cli.engine.sql import grammar
 from helios_cli.engine.sql.plpgsql.cursor_arguments import unwrapped, wrapped
 from helios_cli.engine.sql.plpgsql.source import Declaration, read_source
 
@@ -136,8 +135,8 @@ def parse_program(
     while tag in text:
         tag = f"{tag[:-1]}_$"
     try:
-        parsed: Any = pgparse.parse_pgsql(f"{header} {tag}{text}{tag}")
-    except pgparse.PGQueryError as error:
+        parsed: Any = grammar.parse_routine(f"{header} {tag}{text}{tag}")
+    except grammar.Refused as error:
         raise SqlError(str(error.args[0]), sqlstate=_state_of(str(error.args[0]))) from None
     function = parsed[0]["PLpgSQL_function"]
     moved = unwrapped(function, arguments, declared)
