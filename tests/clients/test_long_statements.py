@@ -193,6 +193,31 @@ def test_a_long_string_is_no_nesting(connection: psycopg.Connection[Any]) -> Non
     assert connection.execute(f"SELECT length('{'+' * size}')").fetchone() == (size,)
 
 
+@pytest.mark.parametrize("prepared", [False, True])
+def test_one_that_waits_to_be_planned_can_be_cancelled(
+    node: InnerNode, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, prepared: bool
+) -> None:
+    held = threading.Event()
+    lane = node.node.engine.plan_queue._lanes[0]
+    text = f"INSERT INTO t VALUES {expressions(300)}"
+    try:
+        node.on_loop(lambda: lane.add(1, (0, lambda: held.wait(30), lambda _: None, lambda _: None)))
+        connection.execute("SET statement_timeout = 300")
+        with pytest.raises(errors.QueryCanceled, match="statement timeout"):
+            connection.execute(text, prepare=prepared)
+        connection.execute("SET statement_timeout = 0")
+        pid = connection.info.backend_pid
+        with node.connect(autocommit=True) as other:
+            timer = threading.Timer(0.3, other.execute, (f"SELECT pg_cancel_backend({pid})",))
+            timer.start()
+            with pytest.raises(errors.QueryCanceled, match="user request"):
+                connection.execute(text, prepare=prepared)
+            timer.join()
+    finally:
+        held.set()
+    assert connection.execute(text, prepare=prepared).rowcount == 300
+
+
 def test_a_client_that_leaves_meanwhile(node: InnerNode, connection: psycopg.Connection[Any]) -> None:
     engine = node.node.engine
     before = len(engine.sessions)

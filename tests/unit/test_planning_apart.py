@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -12,10 +14,10 @@ from typing import Any, cast
 import pytest
 from support.played_nodes import Loop
 
-from helios_cli.engine.errors import SqlError
-from helios_cli.engine.net.turns import Turns
+from helios_cli.engine.errors import HeliosError, QueryCanceled, SqlError
+from helios_cli.engine.net.turns import CROWD, Turns
 from helios_cli.engine.node import plan_queue, planning
-from helios_cli.engine.node.plan_queue import PlanQueue
+from helios_cli.engine.node.plan_queue import Lane, PlanQueue
 from helios_cli.engine.node.planning import TRIES, PlannedApart
 from helios_cli.engine.sql import nesting
 from helios_cli.engine.sql.planner import is_definition
@@ -62,7 +64,7 @@ def test_an_error_is_handed_over_without_what_was_planned(monkeypatch: pytest.Mo
     )
     monkeypatch.setattr(planning, "SqliteCatalog", lambda *_, **__: SimpleNamespace(version=1))
     monkeypatch.setattr(planning, "PlanCache", lambda planner: SimpleNamespace(get=work))
-    engine: Any = SimpleNamespace(database=database, planner=None, plan_queue=SimpleNamespace(let_in=None))
+    engine: Any = SimpleNamespace(database=database, planner=None)
     acting: Any = None
     result = planning._plan(engine, "x" * (nesting.SHALLOW_MAX + 1), None, ("public",), acting, session_value=str)
     assert result.error is not None and result.error.sqlstate == "54000"
@@ -75,19 +77,18 @@ class Asking:
     def __init__(self) -> None:
         self.waiting: list[tuple[Any, Any]] = []
         self.version = 1
-        self.cleaned = self.handled = 0
-        queue = SimpleNamespace(run=lambda _session, work, done, failed: self.waiting.append((work, done)))
+        self.handled = 0
+        self.failures: list[HeliosError] = []
+        queue = SimpleNamespace(run=lambda _session, _size, work, done, failed: self.waiting.append((work, done)))
         plans = SimpleNamespace(of_text=lambda *_: None, find=lambda *_: None)
         self.session: Any = SimpleNamespace(
             planned_apart=None, closed=False, committed_catalog=lambda: object(), pid=7,
             schema_view=lambda: SimpleNamespace(plans=plans, catalog=SimpleNamespace(version=self.version)),
             search_path=("public",), acting=None, checks_bodies=True, value_of=str, database_oid=1,
-            engine=SimpleNamespace(plan_queue=queue), clean_up=self._clean_up,
+            engine=SimpleNamespace(plan_queue=queue), runner=SimpleNamespace(hold=None), failed=self.failures.append,
+            arm_timeouts=lambda: None, disarm_timeouts=lambda: None,
         )  # fmt: skip
         self.frontend: Any = SimpleNamespace(session=self.session, wait=lambda: None, again=self._again)
-
-    def _clean_up(self) -> None:
-        self.cleaned += 1
 
     def _again(self, _action: Any) -> None:
         self.handled += 1
@@ -97,7 +98,7 @@ class Asking:
 
     def work(self) -> None:
         work, done = self.waiting.pop(0)
-        done(work())
+        done(work(lambda: None))
 
 
 def test_what_nobody_waits_for_any_more_is_not_planned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,19 @@ def test_what_nobody_waits_for_any_more_is_not_planned(monkeypatch: pytest.Monke
     assert len(planned) == 1
     asking.session.closed = True
     asking.work()
-    assert len(planned) == 1 and asking.cleaned == 1
+    assert len(planned) == 1 and asking.handled == 1
+
+
+def test_one_that_is_cancelled_while_it_waits_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[object] = []
+    monkeypatch.setattr(planning, "_plan", lambda *text, **_: planned.append(text))
+    asking = Asking()
+    asking.ask()
+    reason = QueryCanceled("canceling statement due to user request")
+    asking.session.runner.hold.cancel(reason)
+    assert asking.failures == [reason] and asking.session.runner.hold is None
+    asking.work()
+    assert not planned and not asking.handled and asking.failures == [reason]
 
 
 @pytest.mark.parametrize("changes", [0, 1, TRIES + 1])
@@ -128,7 +141,7 @@ def test_a_schema_that_changes_meanwhile_has_it_planned_anew(changes: int, monke
     times = 0
     while asking.waiting:
         work, done = asking.waiting.pop(0)
-        result = work()
+        result = work(lambda: None)
         asking.version += times < changes
         times += 1
         done(result)
@@ -162,28 +175,79 @@ class Thread:
         self.loop.call_later(self.takes_s, lambda: done(work()))
 
 
+def lane(loop: Loop, thread: object) -> tuple[Lane, Turns]:
+    turns = Turns(cast(Any, loop), others_share=1)
+    return Lane(cast(Any, loop), cast(Any, thread), turns), turns
+
+
+def add(lane: Lane, size: int, work: Any, done: Any) -> None:
+    lane.add(size, (1, work, done, lambda error: None))
+
+
 @pytest.mark.parametrize(
     ("waiting", "other", "takes_s", "pause_s"),
-    [(3, True, 0.5, 1.0), (30, True, 0.5, 4.0), (3, False, 0.5, 0.0), (3, True, 0.01, 0.0)],
+    [(3, True, 0.5, 0.5 * 2), (30, True, 0.5, 0.5 * CROWD), (3, False, 0.5, 0.0), (3, True, 0.01, 0.0)],
 )
 def test_long_texts_are_planned_one_by_one_and_leave_time_to_others(
     waiting: int, other: bool, takes_s: float, pause_s: float
 ) -> None:
     loop = Loop()
-    turns = Turns(cast(Any, loop), others_share=1)
-    queue = PlanQueue(cast(Any, loop), cast(Any, Thread(loop, takes_s)), turns)
+    queue, turns = lane(loop, Thread(loop, takes_s))
     done: list[float] = []
     for _ in range(waiting):
-        queue.run(1, loop.time, done.append, lambda error: None)
+        add(queue, 1000, loop.time, done.append)
     turns.newest = 2 if other else 1
     loop.advance(takes_s)
     turns.newest = 1
     loop.advance(60.0)
     assert len(done) == waiting
-    assert done[1] - done[0] == pytest.approx(takes_s + pause_s, abs=takes_s + 0.01 if pause_s else 0.01)
-    queue.run(1, loop.time, done.append, lambda error: None)
+    assert done[1] - done[0] == pytest.approx(takes_s + pause_s)
+    add(queue, 1000, loop.time, done.append)
     loop.advance(takes_s)
     assert len(done) == waiting + 1, "a queue that was empty goes on"
+
+
+def test_the_shortest_is_planned_first_and_a_rest_after_a_long_one_is_none_for_it() -> None:
+    """A client with a short text must not wait for a crowd with long ones, nor for the rests between these."""
+    loop = Loop()
+    queue, turns = lane(loop, Thread(loop, 1.0))
+    done: list[str] = []
+    for name, size in (("long", 9000), ("longer", 10_000), ("short", 100)):
+        add(queue, size, str, lambda _result, name=name: done.append(name))
+    turns.newest = 2
+    loop.advance(1.0)
+    assert done == ["long"]
+    turns.newest = 1
+    loop.advance(1.0)
+    assert done == ["long", "short"]
+    loop.advance(0.5)
+    add(queue, 200, str, lambda _result: done.append("late"))
+    loop.advance(1.0)
+    assert done == ["long", "short", "late"], "the rest is not over for the longer one"
+    loop.advance(10.0)
+    assert done == ["long", "short", "late", "longer"]
+
+
+def test_long_texts_and_short_ones_have_a_thread_each() -> None:
+    async def run() -> list[str]:
+        loop = asyncio.get_running_loop()
+        queue = PlanQueue(loop, Turns(loop, others_share=1))
+        done: list[str] = []
+        both, held = asyncio.Event(), threading.Event()
+
+        def over(name: str) -> None:
+            done.append(name)
+            if len(done) == 2:
+                both.set()
+            held.set()
+
+        queue.run(1, plan_queue.LONG_MIN, lambda _let_in: held.wait(10), lambda _: over("long"), lambda error: None)
+        queue.run(2, 5000, lambda _let_in: None, lambda _: over("short"), lambda error: None)
+        await asyncio.wait_for(both.wait(), 20)
+        await loop.run_in_executor(None, queue.stop)
+        return done
+
+    assert asyncio.run(run()) == ["short", "long"]
 
 
 @pytest.mark.parametrize(("newest", "sleeps"), [(0, 0), (1, 0), (2, 1)])
@@ -192,14 +256,12 @@ def test_the_thread_lets_those_in_who_wait_for_answers(
 ) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    loop = Loop()
-    turns = Turns(cast(Any, loop), others_share=1)
-    queue = PlanQueue(cast(Any, loop), cast(Any, SimpleNamespace(run=lambda work, done, failed: work())), turns)
+    queue, turns = lane(Loop(), SimpleNamespace(run=lambda work, done, failed: work()))
 
     def work() -> None:
         turns.newest = newest
         nesting.with_room_to_nest("x" * (nesting.SHALLOW_MAX + 1), nesting.pause, queue.let_in)
         nesting.pause()
 
-    queue.run(1, work, lambda result: None, lambda error: None)
+    add(queue, 1000, work, lambda result: None)
     assert slept == [plan_queue.LET_IN_S] * sleeps

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -23,6 +24,10 @@ OLDER: Final = (5, 1000)
 """After how many searches of the younger generation the next older one is searched too: often enough that one takes
 milliseconds, and so rarely the whole, which takes longer the more is held, that no client meets it twice."""
 
+_COUNTING: Final = threading.Lock()
+_without = 0
+"""How many threads are in :func:`without_searches`."""
+
 _M_MXFAST: Final = 1
 """glibc's name for the largest block that is freed without being joined to its neighbors (malloc.h)."""
 
@@ -38,16 +43,22 @@ def tune(young_max: int = YOUNG_MAX) -> None:
 
 @contextlib.contextmanager
 def without_searches() -> Iterator[None]:
-    """Build and drop something large without cycles, a syntax tree say; not in two threads at a time.
+    """Build and drop something large without cycles, a syntax tree say.
 
     The search for cycles is set off by new containers, and walks all of them again and again: 5 to 20 ms each time, in
     which no thread runs.
     """
-    gc.disable()
+    global _without
+    with _COUNTING:
+        _without += 1
+        gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        with _COUNTING:
+            _without -= 1
+            if not _without:
+                gc.enable()
 
 
 def join_freed_blocks() -> bool:

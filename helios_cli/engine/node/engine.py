@@ -139,7 +139,7 @@ class Engine:
         self.write_worker = Workers(loop, 1, "writer")
         self.read_pool = ReadPool(database, self.read_workers, jobs_max=max(16, settings.reader_threads * 8))
         self.channels, self.advisory, self.turns = Channels(), AdvisoryLocks(), Turns(loop, others_share=1)
-        self.roles, self.plan_queue = Roles(self), PlanQueue(loop, Workers(loop, 1, "planner"), self.turns)
+        self.roles, self.plan_queue = Roles(self), PlanQueue(loop, self.turns)
         self.checkpointer: Checkpointer | None = None
         self.loop_thread = threading.get_ident()
         self.started_us = self.now_us()

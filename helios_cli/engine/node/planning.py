@@ -65,38 +65,66 @@ def plan_apart(frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again
     if found is not None:
         session.planned_apart = PlannedApart(sql, oids, view.catalog.version, found)
         return False
-    search_path, acting, checks_bodies = session.search_path, session.acting, session.checks_bodies
+    PlanWait(frontend, sql, oids, again)
+    return True
 
-    tries = TRIES
 
-    def done(result: PlannedApart) -> None:
-        nonlocal tries
-        if session.closed:
-            session.clean_up()
-            return
-        tries -= 1
-        if tries and result.error is None and result.version != session.schema_view().catalog.version:
-            session.engine.plan_queue.run(session.pid, work, done, failed)  # the schema has changed meanwhile
-            return
-        session.planned_apart = result
-        frontend.again(again)
-        session.planned_apart = None
+class PlanWait:
+    """A message that waits for the plan of its text."""
 
-    def failed(error: BaseException) -> None:
-        done(PlannedApart(sql, oids, -1, (), session.runner.translate(error)))
+    def __init__(self, frontend: Frontend, sql: str, oids: tuple[int, ...] | None, again: Callable[[], None]) -> None:
+        self._frontend, self._sql, self._oids, self._again = frontend, sql, oids, again
+        self._session = session = frontend.session
+        self._seen = (session.search_path, session.acting, session.checks_bodies)
+        self._tries = TRIES
+        self._over = False
+        session.runner.hold = self
+        frontend.wait()
+        session.arm_timeouts()
+        self._ask()
 
-    frontend.wait()
+    def cancel(self, reason: HeliosError) -> None:
+        """End it; what the thread makes of the text is for nobody."""
+        if self._end():
+            self._session.failed(reason)
 
-    def work() -> PlannedApart:
-        if session.closed:
-            return PlannedApart(sql, oids, -1, ())  # nobody waits for it any more
+    def _end(self) -> bool:
+        if self._over:
+            return False
+        self._over = True
+        self._session.runner.hold = None
+        self._session.disarm_timeouts()
+        return True
+
+    def _ask(self) -> None:
+        session = self._session
+        session.engine.plan_queue.run(session.pid, len(self._sql), self._work, self._done, self._failed)
+
+    def _work(self, let_in: Callable[[], None]) -> PlannedApart | None:
+        session = self._session
+        if self._over or session.closed:
+            return None
+        search_path, acting, checks_bodies = self._seen
         return _plan(
-            session.engine, sql, oids, search_path, acting, session_value=session.value_of,
+            session.engine, self._sql, self._oids, search_path, acting, let_in=let_in, session_value=session.value_of,
             checks_bodies=checks_bodies, database_oid=session.database_oid,
         )  # fmt: skip
 
-    session.engine.plan_queue.run(session.pid, work, done, failed)
-    return True
+    def _done(self, result: PlannedApart | None) -> None:
+        session = self._session
+        if result is None or self._over:
+            return
+        self._tries -= 1
+        if self._tries and result.error is None and result.version != session.schema_view().catalog.version:
+            self._ask()  # the schema has changed meanwhile
+            return
+        self._end()
+        session.planned_apart = result
+        self._frontend.again(self._again)
+        session.planned_apart = None
+
+    def _failed(self, error: BaseException) -> None:
+        self._done(PlannedApart(self._sql, self._oids, -1, (), self._session.runner.translate(error)))
 
 
 def _plan(
@@ -106,6 +134,7 @@ def _plan(
     search_path: tuple[str, ...],
     acting: Acting = EVERYTHING,
     *,
+    let_in: Callable[[], None] | None = None,
     session_value: Callable[[str], Any],
     checks_bodies: bool = True,
     database_oid: int = DATABASE_OID,
@@ -122,7 +151,6 @@ def _plan(
         result = PlannedApart(sql, oids, catalog.version, (), cache=cache)
         with without_searches():
             try:
-                let_in = engine.plan_queue.let_in
                 result.planned = with_room_to_nest(sql, lambda: cache.get(sql, catalog, oids), let_in)
                 _read_rows(result.planned)
             except HeliosError as error:

@@ -28,6 +28,7 @@ from helios_cli.engine.storage.io_errors import is_no_room, note_errno
 if TYPE_CHECKING:
     from helios_cli.engine.node.advisory import Wait
     from helios_cli.engine.node.consistency import Hold
+    from helios_cli.engine.node.planning import PlanWait
     from helios_cli.engine.node.session import Session
 
 Binds = Sequence[Any]
@@ -56,8 +57,8 @@ class Threads:
         self.awaits_level = False
         """The client waits for more copies of its commit than the mode asks for."""
         self.cancel_reason: HeliosError | None = None
-        self.hold: Hold | Wait | None = None
-        """The statement waits until the node shows a state that is new enough."""
+        self.hold: Hold | Wait | PlanWait | None = None
+        """The statement waits: for a state that is new enough, for a lock, or for the plan of a long text."""
 
     def on_thread(
         self,

@@ -19,6 +19,8 @@ _NAME: Final = "planner"
 
 Result = TypeVar("Result")
 _here: Final = threading.local()
+_STARTING: Final = threading.Lock()
+"""The size of a new thread's stack is the process's."""
 
 
 def pause() -> None:
@@ -49,14 +51,15 @@ def with_room_to_nest(sql: str, work: Callable[[], Result], let_in: Callable[[],
         except BaseException as error:
             outcome.append(error)
 
-    before = threading.stack_size(DEEP_STACK)
-    try:
-        thread = threading.Thread(target=run, name=_NAME, daemon=True)
-        thread.start()
-    except RuntimeError:
-        raise too_deep() from None
-    finally:
-        threading.stack_size(before)
+    thread = threading.Thread(target=run, name=_NAME, daemon=True)
+    with _STARTING:
+        before = threading.stack_size(DEEP_STACK)
+        try:
+            thread.start()
+        except RuntimeError:
+            raise too_deep() from None
+        finally:
+            threading.stack_size(before)
     thread.join()
     # Taken out: an error's traceback will hold this frame, and the frame must not hold the error.
     result = outcome.pop()
