@@ -20,10 +20,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from typing import Any, Sequence  # noqa: UP035
 
 MARK = "heliosdb deeds 1"
 """The first line that :func:`serve` prints; what the shell there has printed before it is not meant for us."""
+REMOVE_TRIES = 5
+"""So often a directory is removed in which something has come meanwhile."""
+
 BYTES = "$bytes"
 
 
@@ -321,7 +325,14 @@ def remove(path: str) -> bool:
     """Remove a file, or a directory with all that is in it; whether it was there."""
     path = at(path)
     if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
+        for left in reversed(range(REMOVE_TRIES)):
+            try:
+                shutil.rmtree(path)
+                break
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY or not left:
+                    raise
+                time.sleep(0.2)  # who was told to end has written once more
         return True
     return _unlink(path)
 

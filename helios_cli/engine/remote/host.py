@@ -195,7 +195,12 @@ class Host:
             channel = _transport(client).open_session(timeout=self.login.connect_s)
             channel.settimeout(self.login.connect_s)
             channel.exec_command(shlex.join([self.login.python, "-c", code]))
-            channel.sendall(text)
+            try:
+                channel.sendall(text)
+            except OSError as error:
+                if isinstance(error, TimeoutError) or not _transport(client).is_active():
+                    raise
+                # The command has ended before it has read it all: what it says is read below.
             self._await_mark(channel)
         except (OSError, EOFError, _ssh_exception()) as error:
             self._drop()
