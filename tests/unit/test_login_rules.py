@@ -147,3 +147,8 @@ def test_the_verifier_is_that_of_the_password() -> None:
     text = with_verifiers("ALTER ROLE a PASSWORD U&'x\\0079'")
     verifier = scram.Verifier.parse(text.split("'")[1])
     assert verifier.stored_key == scram.build_verifier("xy", verifier.salt, verifier.iterations).stored_key
+
+
+def test_a_password_beside_a_text_that_nests_too_deeply_is_left_out() -> None:
+    text = with_verifiers("ALTER ROLE a PASSWORD 'hush'; SELECT 1" + "+1" * 20_000)
+    assert "hush" not in text and text.startswith("ALTER ROLE a PASSWORD")

@@ -60,7 +60,7 @@ def with_verifiers(sql: str) -> str:
         return sql
     try:
         options = deque(_passwords(grammar.parse(sql), sql.encode()))
-    except grammar.Refused:
+    except (grammar.Refused, SqlError, RecursionError):
         return without_passwords(sql)
 
     def replaced(match: re.Match[str]) -> str:

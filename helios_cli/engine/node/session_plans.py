@@ -18,7 +18,6 @@ from helios_cli.engine.node.session_state import PLAN_ELSEWHERE, PLAN_UNDONE, Se
 from helios_cli.engine.node.session_values import session_value
 from helios_cli.engine.sql import actions
 from helios_cli.engine.sql.ddl_schema import DATABASE_OID
-from helios_cli.engine.sql.nesting import with_room_to_nest
 from helios_cli.engine.sql.plan import Column, Kind, Plan
 from helios_cli.engine.sql.plan_cache import Planned
 from helios_cli.engine.sql.planner import is_definition
@@ -106,7 +105,7 @@ class SessionPlans(SessionState):
                         if len(sql) > LOOKUP_MAX:
                             view.plans.keep_text(sql, view.catalog, oids, apart.planned)
                     return apart.planned
-            return with_room_to_nest(sql, lambda: view.plans.get(sql, view.catalog, oids))
+            return view.plans.get(sql, view.catalog, oids)
         except SqlError as error:
             if self.transaction is not None and self.transaction.failed and error.sqlstate != "42601":
                 raise self.transaction.lost or aborted() from None
@@ -152,7 +151,11 @@ class SessionPlans(SessionState):
             # Statements before a definition may make what it needs. PostgreSQL checks it when it is executed.
             if self.transaction is not None and self.transaction.failed:
                 raise
-            if not (is_definition(sql) if apart is None else apart.is_definition):
+            if apart is None or apart.error is None or apart.sql != sql:
+                is_late = is_definition(sql)
+            else:
+                is_late = apart.is_definition
+            if not is_late:
                 raise
             planned = [(Plan(Kind.DDL, LATE, source=sql, catalog_version=PLAN_UNDONE), ())]
         if len(planned) > 1:

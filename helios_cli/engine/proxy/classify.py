@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, Final
 
+from helios_cli.engine.errors import SqlError
 from helios_cli.engine.proxy import lexical, unparsed, utilities
 from helios_cli.engine.proxy.statement import Access, Control, Setting, Statement
 from helios_cli.engine.sql import grammar
@@ -157,7 +158,7 @@ def _parse(sql: str) -> list[tuple[dict[str, Any], str]] | None:
     try:
         parsed: Any = grammar.parse(sql)
         encoded = sql.encode()
-    except (grammar.Refused, RecursionError, ValueError):
+    except (grammar.Refused, SqlError, RecursionError, ValueError):
         return None
     found = []
     for item in parsed:
